@@ -1,0 +1,103 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// The house rules every Swift target is compiled under.
+let house: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .treatAllWarnings(as: .error),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+]
+
+/// One folder of `Plugins/` = one `libbaton-<name>.so` that exports `baton_driver_entry` and nothing else.
+/// To remove a driver, delete its folder and its line here.
+struct DriverPlugin {
+    var name: String
+    var module: String
+    /// True for a driver in plain C, which sees `include/` alone; false for a Swift driver over DriverKit.
+    var plainC = false
+    /// The name of a C target in `Plugins/<name>/kernels`, if there is one.
+    var kernels: String?
+}
+
+let plugins: [DriverPlugin] = [
+    DriverPlugin(name: "null", module: "NullDriver", plainC: true),
+    DriverPlugin(name: "cpu", module: "CPUDriver", kernels: "CPUKernels"),
+    DriverPlugin(name: "trainium3", module: "Trainium3Driver"),
+    DriverPlugin(name: "cs3", module: "CS3Driver"),
+]
+
+/// Hides every symbol of a driver but its entry point.
+let oneSymbol: [LinkerSetting] = [
+    .unsafeFlags(["-Xlinker", "--version-script=\(Context.packageDirectory)/include/baton/driver.map"])
+]
+
+extension DriverPlugin {
+    var product: Product { .library(name: "baton-\(name)", type: .dynamic, targets: [module]) }
+
+    var targets: [Target] {
+        let path = "Plugins/\(name)"
+        if plainC {
+            return [
+                .target(
+                    name: module, dependencies: ["CDriver"], path: path, exclude: ["README.md"],
+                    publicHeadersPath: ".", linkerSettings: oneSymbol)
+            ]
+        }
+        let kernelTargets: [Target] = kernels.map {
+            [.target(name: $0, path: "\(path)/kernels", cSettings: [.unsafeFlags(["-O3", "-Wall", "-Wextra", "-Werror"])])]
+        } ?? []
+        let dependencies: [Target.Dependency] = ["DriverKit", "CDriver"] + (kernels.map { [.target(name: $0)] } ?? [])
+        return kernelTargets + [
+            .target(
+                name: module, dependencies: dependencies, path: path,
+                exclude: ["README.md"] + (kernels == nil ? [] : ["kernels"]),
+                swiftSettings: house, linkerSettings: oneSymbol)
+        ]
+    }
+}
+
+let log = Target.Dependency.product(name: "Logging", package: "swift-log")
+let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
+
+let package = Package(
+    name: "baton",
+    products: [.executable(name: "baton", targets: ["baton"])] + plugins.map(\.product),
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+    ],
+    targets: [
+        // Ground: C.
+        .target(
+            name: "CDriver", path: ".", sources: ["Sources/CDriver"], publicHeadersPath: "include",
+            cSettings: [.unsafeFlags(["-Wall", "-Wextra", "-Werror"])]),
+        .systemLibrary(name: "CLibFFI", path: "Sources/CFFI/System", pkgConfig: "libffi", providers: [.apt(["libffi-dev"])]),
+        .target(name: "CFFI", dependencies: ["CLibFFI"], path: "Sources/CFFI", exclude: ["System"]),
+
+        // Floor 1: pure values, and the one door to C.
+        .target(name: "Pipeline", dependencies: ["Yams"], swiftSettings: house),
+        .target(name: "Model", dependencies: [crypto], swiftSettings: house),
+        .target(name: "Tokens", swiftSettings: house),
+        .target(name: "Driver", dependencies: ["CDriver", "CFFI", crypto, log], swiftSettings: house),
+
+        // Floor 2: the main path.
+        .target(name: "Engine", dependencies: ["Pipeline", "Model", "Tokens", "Driver", log], swiftSettings: house),
+
+        // Beside: what drivers written in Swift build on. Sees include/ only.
+        .target(name: "DriverKit", dependencies: ["CDriver"], swiftSettings: house),
+
+        // Floor 4: the command.
+        .executableTarget(
+            name: "baton",
+            dependencies: ["Engine", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+            swiftSettings: house),
+
+        .testTarget(name: "TokensTests", dependencies: ["Tokens"], swiftSettings: house),
+        .testTarget(name: "ModelTests", dependencies: ["Model"], swiftSettings: house),
+        .testTarget(name: "PipelineTests", dependencies: ["Pipeline"], swiftSettings: house),
+    ] + plugins.flatMap(\.targets)
+)
