@@ -1,0 +1,142 @@
+import Crypto
+import FoundationEssentials
+import Glibc
+import Synchronization
+
+/// Finds drivers, loads them once, and keeps the load report.
+///
+/// A driver is named by path, or by a name looked up among the candidates: `libbaton-<name>.so` and `<name>.driver.json` in the search
+/// path, as BATON_DRIVER_FILES, BATON_ADD_DRIVER_FILES, BATON_DRIVERS_SELECT and BATON_DRIVERS_DISABLE change it. The environment is
+/// ignored when the process runs with elevated privilege. The current directory is never searched. Any thread may use a catalog.
+public final class DriverCatalog: Sendable {
+    public let host: HostServices
+    private let state: Mutex<State>
+
+    private struct State: Sendable {
+        var report: LoadReport
+        var loaded: [Int: DriverLibrary] = [:]
+    }
+
+    public init(host: HostServices = HostServices(), search: DriverSearch = .standard()) {
+        self.host = host
+        state = Mutex(State(report: search.report(hostABI: host.abi)))
+        host.catalog = self
+    }
+
+    /// What was found and decided so far.
+    public var report: LoadReport { state.withLock { $0.report } }
+
+    /// The driver called `name`, or at the path `name` when it has a slash (absolute paths only). Loads it on first use.
+    public func load(_ name: String) throws(DriverError) -> DriverLibrary {
+        let result: Result<DriverLibrary, DriverError> = state.withLock { state in
+            do throws(DriverError) {
+                let index = try Self.candidate(name, in: &state.report, hostABI: host.abi)
+                if let library = state.loaded[index] { return .success(library) }
+                let library = try Self.load(index, in: &state.report, host: host)
+                state.loaded[index] = library
+                return .success(library)
+            } catch { return .failure(error) }
+        }
+        return try result.get()
+    }
+
+    /// Loads every candidate that is not shadowed or disabled, for `baton drivers`. Failures stay in the report.
+    public func loadAll() -> [DriverLibrary] {
+        let names = report.candidates.filter { $0.decision == .listed }.map(\.path)
+        for path in names { _ = try? load(path) }
+        return state.withLock { state in state.loaded.keys.sorted().compactMap { state.loaded[$0] } }
+    }
+
+    private static func candidate(_ name: String, in report: inout LoadReport, hostABI: ABIRange) throws(DriverError) -> Int {
+        let byPath = name.contains("/")
+        if let found = report.candidates.firstIndex(where: {
+            (byPath ? $0.path == name || $0.manifest == name : $0.name == name) && $0.decision != .shadowed && $0.decision != .disabled
+        }) { return found }
+        guard byPath else { throw notFound(name, report) }
+        guard name.hasPrefix("/") else {
+            throw DriverError(.invalidArgument, driver: name, call: "find", detail: "the path is not absolute; the current directory is never searched")
+        }
+        report.candidates.append(DriverSearch.candidate(file: name, source: "explicit", hostABI: hostABI))
+        return report.candidates.count - 1
+    }
+
+    private static func notFound(_ name: String, _ report: LoadReport) -> DriverError {
+        let disabled = report.candidates.contains { $0.name == name && $0.decision == .disabled }
+        let known = Set(report.candidates.filter { $0.decision != .disabled && $0.decision != .shadowed }.map(\.name)).sorted()
+        let detail = disabled
+            ? "it is there but BATON_DRIVERS_SELECT or BATON_DRIVERS_DISABLE leaves it out"
+            : "no such driver; found: \(known.isEmpty ? "none" : known.joined(separator: ", ")); `baton drivers` shows where it was looked for"
+        return DriverError(.notFound, driver: name, call: "find", detail: detail)
+    }
+
+    private static func load(_ index: Int, in report: inout LoadReport, host: HostServices) throws(DriverError) -> DriverLibrary {
+        if report.candidates[index].decision == .refused, let words = report.candidates[index].error {
+            throw DriverError(.failedPrecondition, driver: report.candidates[index].name, call: "load", detail: "refused before: \(words)")
+        }
+        do throws(DriverError) {
+            let manifest = try check(report.candidates[index])
+            let library = try DriverLibrary(loading: report.candidates[index].path, host: host)
+            if let manifest, manifest.name != library.name {
+                throw DriverError(
+                    .failedPrecondition, driver: library.path, call: "load",
+                    detail: "its manifest calls it '\(manifest.name)' and the library calls itself '\(library.name)'; make them agree")
+            }
+            report.candidates[index].record(library)
+            return library
+        } catch {
+            report.candidates[index].decision = .refused
+            report.candidates[index].error = error.description
+            throw error
+        }
+    }
+
+    /// What can be checked before any code of the driver runs.
+    private static func check(_ candidate: LoadReport.Candidate) throws(DriverError) -> DriverManifest? {
+        guard let path = candidate.manifest else { return nil }
+        let manifest = try DriverManifest(reading: path)
+        if let range = manifest.abi, let host = candidate.hostRange, !range.meets(host) {
+            throw DriverError(
+                .failedPrecondition, driver: path, call: "load", detail: "the driver speaks ABI \(range), this host \(host); nothing was loaded")
+        }
+        guard let wanted = manifest.sha256 else { return manifest }
+        guard let data = try? Data(contentsOf: URL(filePath: manifest.library)) else {
+            throw DriverError(.notFound, driver: path, call: "load", detail: "its library \(manifest.library) cannot be read")
+        }
+        let found = SHA256.hash(data: data).hex
+        guard found == wanted else {
+            throw DriverError(
+                .dataLoss, driver: path, call: "load",
+                detail: "sha256 of \(manifest.library) is \(found), its manifest says \(wanted); nothing was loaded")
+        }
+        return manifest
+    }
+}
+
+extension LoadReport.Candidate {
+    var hostRange: ABIRange? {
+        let ends = hostABI.split(separator: ".", omittingEmptySubsequences: true).compactMap { UInt32($0) }
+        return ends.count == 4 ? ABIRange(ABIVersion(ends[0], ends[1]), ABIVersion(ends[2], ends[3])) : nil
+    }
+
+    mutating func record(_ library: DriverLibrary) {
+        decision = .loaded
+        error = nil
+        name = library.name
+        driverABI = library.abiRange.description
+        abi = library.abi.description
+        version = library.version
+        vendor = library.vendor
+        sha256 = (try? Data(contentsOf: URL(filePath: library.path))).map { SHA256.hash(data: $0).hex }
+    }
+}
+
+extension Sequence<UInt8> {
+    /// Lower-case hexadecimal digits.
+    var hex: String {
+        let digits = Array("0123456789abcdef".unicodeScalars)
+        return reduce(into: "") { text, byte in
+            text.unicodeScalars.append(digits[Int(byte >> 4)])
+            text.unicodeScalars.append(digits[Int(byte & 15)])
+        }
+    }
+}

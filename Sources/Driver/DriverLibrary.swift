@@ -1,0 +1,144 @@
+import CDriver
+import Glibc
+
+/// A driver that has been loaded and has agreed on a version of the contract. It stays loaded until the process ends.
+///
+/// The host keeps its own copy of the driver's tables, as long as both sides know; a slot the driver lacks is `UNIMPLEMENTED`
+/// when called. Any thread may use a library.
+public final class DriverLibrary: @unchecked Sendable {
+    public let path: String
+    public let name: String
+    public let version: String
+    public let vendor: String
+    /// The range the driver states, and the version it chose.
+    public let abiRange: ABIRange
+    public let abi: ABIVersion
+    public let options: [DriverOptionInfo]
+
+    let device: baton_device_table
+    let buffer: baton_buffer_table
+    let program: baton_program_table
+    let timeline: baton_timeline_table
+    let kv: baton_kv_table?
+    let cost: baton_cost_table?
+    private let driver: baton_driver
+    /// For other drivers that open this one's devices; never freed.
+    let rawDriver: UnsafeMutablePointer<baton_driver>
+    private let resident: Resident
+
+    /// Every pointer that other drivers may hold.
+    private struct Resident {
+        var device: UnsafeMutablePointer<baton_device_table>
+        var buffer: UnsafeMutablePointer<baton_buffer_table>
+        var program: UnsafeMutablePointer<baton_program_table>
+        var timeline: UnsafeMutablePointer<baton_timeline_table>
+    }
+
+    /// Whether the driver offers the interfaces.
+    public var hasKV: Bool { kv != nil }
+    public var hasCost: Bool { cost != nil }
+
+    /// Loads the file at `path` (absolute) and negotiates. Runs the driver's code.
+    /// - Throws: what failed, with dlerror's own words, or both ABI ranges when they do not meet.
+    init(loading path: String, host: HostServices) throws(DriverError) {
+        let raw = try Self.negotiate(path, host)
+        driver = raw
+        self.path = path
+        name = String(raw.name)
+        version = String(raw.version)
+        vendor = String(raw.vendor)
+        abiRange = ABIRange(ABIVersion(raw.abi_min), ABIVersion(raw.abi_max))
+        abi = ABIVersion(raw.abi)
+        options = Self.options(of: raw)
+        device = baton_device_table.copied(from: raw.device) ?? .init()
+        buffer = baton_buffer_table.copied(from: raw.buffer) ?? .init()
+        program = baton_program_table.copied(from: raw.program) ?? .init()
+        timeline = baton_timeline_table.copied(from: raw.timeline) ?? .init()
+        kv = Self.interface(raw, BATON_KV_INTERFACE, BATON_KV_VERSION)
+        cost = Self.interface(raw, BATON_COST_INTERFACE, BATON_COST_VERSION)
+        resident = Resident(device: kept(device), buffer: kept(buffer), program: kept(program), timeline: kept(timeline))
+        rawDriver = kept(raw)
+        rawDriver.pointee.device = UnsafePointer(resident.device)
+        rawDriver.pointee.buffer = UnsafePointer(resident.buffer)
+        rawDriver.pointee.program = UnsafePointer(resident.program)
+        rawDriver.pointee.timeline = UnsafePointer(resident.timeline)
+    }
+
+    private static func negotiate(_ path: String, _ host: HostServices) throws(DriverError) -> baton_driver {
+        let entry = try symbol(path)
+        var driver = baton_driver.sized()
+        let code = entry(host.contract, &driver)
+        let theirs = ABIRange(ABIVersion(driver.abi_min), ABIVersion(driver.abi_max))
+        let ranges = "the driver speaks ABI \(theirs), this host \(host.abi)"
+        guard theirs.meets(host.abi) else {
+            throw DriverError(
+                .failedPrecondition, driver: path, call: "entry", detail: "\(ranges); rebuild the driver against this host's include/")
+        }
+        guard code == 0 else {
+            let name = DriverError.Code(rawValue: code)
+            throw DriverError(name, driver: path, call: "entry", detail: "the driver refused to start (\(name)); \(ranges)")
+        }
+        let chosen = ABIVersion(driver.abi)
+        guard theirs.contains(chosen), host.abi.contains(chosen) else {
+            throw DriverError(
+                .failedPrecondition, driver: path, call: "entry", detail: "the driver chose ABI \(chosen), outside a range: \(ranges)")
+        }
+        guard !String(driver.name).isEmpty else {
+            throw DriverError(.failedPrecondition, driver: path, call: "entry", detail: "the driver gives no name; \(ranges)")
+        }
+        return driver
+    }
+
+    private static func symbol(_ path: String) throws(DriverError) -> baton_driver_entry_function {
+        _ = dlerror()
+        guard let handle = dlopen(path, RTLD_NOW | RTLD_LOCAL) else {
+            throw DriverError(.unavailable, driver: path, call: "dlopen", detail: Self.linkerWords)
+        }
+        guard let symbol = dlsym(handle, BATON_DRIVER_ENTRY) else {
+            let words = Self.linkerWords
+            dlclose(handle)
+            throw DriverError(
+                .notFound, driver: path, call: "dlsym", detail: "no symbol \(BATON_DRIVER_ENTRY), so this is not a Baton driver: \(words)")
+        }
+        return unsafeBitCast(symbol, to: baton_driver_entry_function.self)
+    }
+
+    private static var linkerWords: String { dlerror().map { String(cString: $0) } ?? "the dynamic linker gave no reason" }
+
+    private static func options(of driver: baton_driver) -> [DriverOptionInfo] {
+        guard let first = driver.options, driver.option_count > 0 else { return [] }
+        let stride = Int(first.pointee.size)
+        guard stride >= MemoryLayout<baton_option_info>.size else { return [] }
+        return (0..<min(Int(driver.option_count), 256)).map { index in
+            DriverOptionInfo((UnsafeRawPointer(first) + index * stride).loadUnaligned(as: baton_option_info.self))
+        }
+    }
+
+    private static func interface<T: ContractStruct>(_ driver: baton_driver, _ id: String, _ version: UInt32) -> T? {
+        guard let get = driver.get_interface else { return nil }
+        return id.withContractString { T.copied(from: get($0, version)?.assumingMemoryBound(to: T.self)) }
+    }
+
+    /// What the device these options describe would be. Opens nothing.
+    public func describe(_ options: DriverOptions) throws(DriverError) -> DeviceInfo {
+        let describe = try slot(driver.describe, name, "describe")
+        var info = baton_device_info.sized()
+        try contractCall(name, "describe") { status in options.withContract { describe($0, &info, status) } }
+        return DeviceInfo(info)
+    }
+
+    func openRaw(_ options: DriverOptions) throws(DriverError) -> OpaquePointer {
+        let open = try slot(device.open, name, "open")
+        var handle: OpaquePointer?
+        try contractCall(name, "open") { status in options.withContract { open($0, &handle, status) } }
+        guard let handle else { throw DriverError(.internal, driver: name, call: "open", detail: "the driver said OK and gave no device") }
+        return handle
+    }
+}
+
+/// Memory that lives as long as the process, as drivers may hold pointers to it.
+private func kept<T>(_ value: T) -> UnsafeMutablePointer<T> {
+    let pointer = UnsafeMutablePointer<T>.allocate(capacity: 1)
+    pointer.initialize(to: value)
+    return pointer
+}

@@ -1,0 +1,39 @@
+/// What was found when drivers were looked for, and what was decided of each. `baton drivers --json` prints it.
+public struct LoadReport: Sendable, Encodable {
+    /// One candidate file.
+    public struct Candidate: Sendable, Encodable {
+        public enum Decision: String, Sendable, Encodable {
+            /// In use.
+            case loaded
+            /// Looked at and turned down; `error` says why.
+            case refused
+            /// A candidate of the same name came before it.
+            case shadowed
+            /// Left out by BATON_DRIVERS_SELECT or BATON_DRIVERS_DISABLE.
+            case disabled
+            /// Not asked for yet.
+            case listed
+        }
+        public var name: String
+        /// Where the candidate came from: "explicit", "search", "BATON_DRIVER_FILES", "BATON_ADD_DRIVER_FILES".
+        public var source: String
+        /// Of the library.
+        public var path: String
+        /// Of its `.driver.json`, if that is how it was found.
+        public var manifest: String?
+        public var decision: Decision
+        public var error: String?
+        /// "1.0..1.0"
+        public var hostABI: String
+        public var driverABI: String?
+        /// The version agreed on.
+        public var abi: String?
+        public var version: String?
+        public var vendor: String?
+        public var sha256: String?
+    }
+    public var searched: [String]
+    public var candidates: [Candidate]
+    /// Remarks that belong to no candidate, such as an environment variable that was ignored.
+    public var notes: [String]
+}

@@ -1,0 +1,40 @@
+import CDriver
+import Glibc
+
+/// Host memory that several devices read and write: the staging of a handoff, or a mapped file of weights.
+/// Owned once; freed when it goes, so it must outlive the work that names it.
+public struct HostRegion: ~Copyable, @unchecked Sendable {
+    public let base: UnsafeMutableRawPointer
+    public let count: Int
+
+    /// `count` zeroed bytes, page-aligned.
+    public init(count: Int) throws(DriverError) {
+        let mapped = mmap(nil, max(count, 1), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
+        guard let mapped, mapped != MAP_FAILED else {
+            throw DriverError(.resourceExhausted, driver: "host", call: "mmap", detail: "no \(count) bytes of host memory")
+        }
+        base = mapped
+        self.count = count
+    }
+
+    public var bytes: UnsafeMutableRawBufferPointer { UnsafeMutableRawBufferPointer(start: base, count: count) }
+
+    deinit { munmap(base, max(count, 1)) }
+}
+
+/// A name for a range of memory that a device may import. It owns nothing: the memory outlives every use of the name.
+public struct MemoryName: @unchecked Sendable {
+    let raw: baton_memory
+
+    /// A range of this process's memory.
+    public static func host(_ address: UnsafeRawPointer, count: Int) -> MemoryName {
+        var raw = baton_memory.sized()
+        raw.kind = baton_memory_kind(BATON_MEMORY_HOST)
+        raw.address = UInt64(UInt(bitPattern: address))
+        raw.descriptor = -1
+        raw.length = UInt64(count)
+        return MemoryName(raw: raw)
+    }
+
+    init(raw: baton_memory) { self.raw = raw }
+}

@@ -1,0 +1,146 @@
+import CHost
+import Glibc
+import Synchronization
+
+/// The one pool of worker threads of the process. Drivers reach it through `baton_host.parallel_for`; they start none of their own.
+///
+/// A job is a range of indices cut into pieces; the caller works too. Workers spin for a moment after a job, because the next
+/// one usually follows within microseconds, then park. While the pool is taken, whether by another thread or by
+/// an outer call of the same one, a job runs whole on the thread that asked: nothing ever waits for the pool.
+public final class WorkerPool: @unchecked Sendable {
+    public typealias Body = @convention(c) (UnsafeMutableRawPointer?, UInt64, UInt64, UInt32) -> Void
+
+    /// Threads that work on a job, the caller's included.
+    public let count: Int
+
+    private struct Job {
+        var body: Body
+        var user: UnsafeMutableRawPointer?
+        var count: UInt64
+        var piece: UInt64
+    }
+
+    /// Written by the caller while `generation` is even, read by workers while it is odd.
+    private var job: Job?
+    private let taken = Atomic<Bool>(false)
+    /// Odd while a job is open.
+    private let generation = Atomic<UInt64>(0)
+    private let next = Atomic<UInt64>(0)
+    /// Workers that may be looking at `job`.
+    private let inside = Atomic<Int>(0)
+    private let parked = Atomic<Int>(0)
+    private let gate = Gate()
+    private static let spins = 4_000
+
+    /// `threads`: what to use, at least 1; nil: BATON_THREADS, else one for each processor this process may run on.
+    public init(threads: Int? = nil) {
+        let wanted = threads ?? getenv("BATON_THREADS").flatMap { Int(String(cString: $0)) } ?? Int(chost_processors())
+        count = min(max(1, wanted), 1024)
+        for index in 1..<max(count, 1) { start(worker: UInt32(index)) }
+    }
+
+    /// Runs `body` over `[0, count)` in pieces of at least `grain`; returns when all are done.
+    public func run(count total: UInt64, grain: UInt64, body: Body, user: UnsafeMutableRawPointer?) {
+        guard total > 0 else { return }
+        let piece = max(grain, 1, total / UInt64(count * 4))
+        guard count > 1, total > piece, taken.compareExchange(expected: false, desired: true, ordering: .acquiring).exchanged else {
+            return body(user, 0, total, 0)
+        }
+        job = Job(body: body, user: user, count: total, piece: piece)
+        next.store(0, ordering: .relaxed)
+        generation.add(1, ordering: .sequentiallyConsistent)
+        if parked.load(ordering: .sequentiallyConsistent) > 0 { gate.openAll() }
+        work(Job(body: body, user: user, count: total, piece: piece), worker: 0)
+        generation.add(1, ordering: .sequentiallyConsistent)
+        while inside.load(ordering: .sequentiallyConsistent) > 0 { chost_relax() }
+        taken.store(false, ordering: .releasing)
+    }
+
+    private func work(_ job: Job, worker: UInt32) {
+        while true {
+            let begin = next.add(job.piece, ordering: .relaxed).oldValue
+            guard begin < job.count else { return }
+            job.body(job.user, begin, min(begin + job.piece, job.count), worker)
+        }
+    }
+
+    private func start(worker: UInt32) {
+        let pool = Unmanaged.passRetained(Start(pool: self, worker: worker)).toOpaque()
+        var thread = pthread_t()
+        let made = pthread_create(&thread, nil, { argument in
+            guard let argument else { return nil }
+            let start = Unmanaged<Start>.fromOpaque(argument).takeRetainedValue()
+            chost_name_thread("baton-worker")
+            start.pool.loop(worker: start.worker)
+            return nil
+        }, pool)
+        if made == 0 { pthread_detach(thread) } else { Unmanaged<Start>.fromOpaque(pool).release() }
+    }
+
+    private func loop(worker: UInt32) {
+        var seen: UInt64 = 0
+        while true {
+            seen = awaitJob(after: seen)
+            inside.add(1, ordering: .sequentiallyConsistent)
+            if generation.load(ordering: .sequentiallyConsistent) == seen, let job { work(job, worker: worker) }
+            inside.subtract(1, ordering: .sequentiallyConsistent)
+        }
+    }
+
+    /// The generation of an open job other than `seen`.
+    private func awaitJob(after seen: UInt64) -> UInt64 {
+        func open() -> UInt64? {
+            let now = generation.load(ordering: .acquiring)
+            return now != seen && now & 1 == 1 ? now : nil
+        }
+        for _ in 0..<Self.spins {
+            if let found = open() { return found }
+            chost_relax()
+        }
+        parked.add(1, ordering: .sequentiallyConsistent)
+        defer { parked.subtract(1, ordering: .sequentiallyConsistent) }
+        return gate.wait { open() }
+    }
+
+    private final class Start {
+        let pool: WorkerPool
+        let worker: UInt32
+        init(pool: WorkerPool, worker: UInt32) {
+            self.pool = pool
+            self.worker = worker
+        }
+    }
+}
+
+/// A mutex and a condition, for threads that have nothing to do.
+private final class Gate: @unchecked Sendable {
+    private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
+    private let condition = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
+
+    init() {
+        pthread_mutex_init(mutex, nil)
+        pthread_cond_init(condition, nil)
+    }
+
+    func wait<T>(until ready: () -> T?) -> T {
+        pthread_mutex_lock(mutex)
+        defer { pthread_mutex_unlock(mutex) }
+        while true {
+            if let value = ready() { return value }
+            pthread_cond_wait(condition, mutex)
+        }
+    }
+
+    func openAll() {
+        pthread_mutex_lock(mutex)
+        pthread_cond_broadcast(condition)
+        pthread_mutex_unlock(mutex)
+    }
+
+    deinit {
+        pthread_cond_destroy(condition)
+        pthread_mutex_destroy(mutex)
+        condition.deallocate()
+        mutex.deallocate()
+    }
+}
