@@ -39,14 +39,36 @@ public final class ForeignFunction: Sendable {
     /// Ownership: strings, buffers and callbacks among the arguments live until the call returns.
     /// Errors: kinds `argumentCount`, `argumentType`, `value`, before the function is called.
     public func call(_ arguments: [ForeignValue] = []) throws(ForeignError) -> ForeignValue {
+        try check(count: arguments.count)
         var call = prepare()
-        guard arguments.count == call.count else {
-            throw ForeignError(
-                .argumentCount, library: library?.name, function: signature.name,
-                "'\(signature)' takes \(call.count) argument\(call.count == 1 ? "" : "s") and was given \(arguments.count)")
-        }
         for (index, argument) in arguments.enumerated() { try call.set(argument, at: index) }
         return call.run()
+    }
+
+    /// Reads arguments as a command line writes them (see `ForeignValue.parse`), each as its parameter's type.
+    /// Errors: kind `argumentCount`, or `value` naming the argument.
+    public func parse(_ texts: [String]) throws(ForeignError) -> [ForeignValue] {
+        try check(count: texts.count)
+        var values: [ForeignValue] = []
+        for (index, (text, parameter)) in zip(texts, signature.parameters).enumerated() {
+            do throws(ForeignError) {
+                values.append(try ForeignValue.parse(text, as: parameter.type))
+            } catch {
+                let name = parameter.name.map { " (\($0))" } ?? ""
+                throw ForeignError(
+                    error.kind, library: library?.name, function: signature.name,
+                    "argument \(index + 1)\(name) of '\(signature)': \(error.description)")
+            }
+        }
+        return values
+    }
+
+    private func check(count: Int) throws(ForeignError) {
+        let expected = signature.parameters.count
+        guard count != expected else { return }
+        throw ForeignError(
+            .argumentCount, library: library?.name, function: signature.name,
+            "'\(signature)' takes \(expected) argument\(expected == 1 ? "" : "s") and was given \(count)")
     }
 
     /// A call whose argument storage is allocated once and reused: for a function called per token.

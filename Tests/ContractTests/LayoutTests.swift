@@ -43,14 +43,19 @@ struct LayoutTests {
             let code = try HeaderTests.code(of: "include/baton/\(name).h")
             for line in code.split(separator: "\n") {
                 let words = line.split { !$0.isLetter && !$0.isNumber && $0 != "_" }.map(String.init)
-                if line.hasSuffix("{") || line.hasSuffix("{ "), let at = words.firstIndex(of: "struct") { #expect(structs.contains(words[at + 1]), "\(words[at + 1])") }
-                if words.first == "typedef", words.count == 3, words[1].hasSuffix("int32_t") { #expect(scalars.contains(words[2]), "\(words[2])") }
+                if line.hasSuffix("{"), let at = words.firstIndex(of: "struct") { expect(words[at + 1], in: structs) }
+                if words.first == "typedef", words.count == 3, words[1].hasSuffix("int32_t") { expect(words[2], in: scalars) }
                 for (index, word) in words.enumerated() where word.hasPrefix("BATON_") && index + 1 < words.count {
                     guard Int(words[index + 1]) != nil, line.contains("\(word) = ") else { continue }
-                    #expect(values.contains(word), "\(word)")
+                    expect(word, in: values)
                 }
             }
         }
+    }
+
+    private func expect(_ name: String, in locked: Set<String>) {
+        let isLocked = locked.contains(name)
+        #expect(isLocked, "layout.c has no line for \(name)")
     }
 
     @Test("the lock stands in the order of the headers")

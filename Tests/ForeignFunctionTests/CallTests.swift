@@ -78,6 +78,15 @@ struct CallTests {
         #expect(text?.description.contains("given a string") == true)
     }
 
+    @Test("a command line's arguments are read as the parameters' types, and a bad one is named")
+    func commandLine() throws {
+        let function = try ForeignFunction("f64 ldexp(f64 x, i32 exponent)", library: "libm.so.6")
+        #expect(try function.call(try function.parse(["0.75", "3"])).description == "6.0")
+        let error = #expect(throws: ForeignError.self) { try function.parse(["1", "9999999999"]) }
+        #expect(error?.description.hasPrefix("argument 2 (exponent) of 'f64 ldexp(f64 x, i32 exponent)': '9999999999' does not fit i32") == true)
+        #expect(throws: ForeignError.self) { try function.parse(["1"]) }
+    }
+
     @Test("a string with a NUL inside is not passed")
     func nul() throws {
         let length = try ForeignFunction(try ForeignSignature("u64 strlen(str)"), in: try ForeignLibrary.process())
