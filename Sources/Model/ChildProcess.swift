@@ -11,16 +11,19 @@ enum ChildProcess {
         case notStarted
     }
 
-    /// Runs `arguments[0]`, found through PATH, with nothing to read and its output in the file `log`. Calls `tick` every 100 ms.
+    /// Runs `arguments[0]`, found through PATH, with nothing to read and its output in the file `log`. Calls `tick` now and
+    /// then, at most 100 ms apart.
     static func run(_ arguments: [String], adding environment: [String: String], log: String, tick: () -> Void) -> Outcome {
         guard let process = spawn(arguments, adding: environment, log: log) else { return .notStarted }
         var status: Int32 = 0
+        var pause: UInt32 = 2_000
         while true {
             let ended = waitpid(process, &status, WNOHANG)
             if ended == process { break }
             if ended < 0, errno != EINTR { return .notStarted }
             tick()
-            usleep(100_000)
+            usleep(pause)
+            pause = min(pause * 2, 100_000)
         }
         let signal = status & 0x7f
         return signal == 0 ? .exited((status >> 8) & 0xff) : .signalled(signal)

