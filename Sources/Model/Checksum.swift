@@ -22,7 +22,8 @@ enum Checksum {
     static func require(_ expected: String, of path: String, progress: (Int, Int) -> Void = { _, _ in }) throws(ModelError) {
         let found = try sha256(of: path, progress: progress)
         guard found == expected else {
-            throw ModelError(.checksum, path, "has sha256 \(found), where \(expected) is wanted", remedy: "remove the file and pull the model again")
+            throw ModelError(
+                .checksum, path, "has sha256 \(found), where \(expected) is wanted", remedy: "remove the file and pull the model again")
         }
     }
 }

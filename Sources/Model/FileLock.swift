@@ -10,7 +10,8 @@ enum FileLock {
     ) throws(ModelError) -> Result {
         let descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o644)
         guard descriptor >= 0 else {
-            throw ModelError(.io, path, "cannot make the lock file: \(errorText(errno))", remedy: "set BATON_MODELS to a folder you may write")
+            throw ModelError(
+                .io, path, "cannot make the lock file: \(errorText(errno))", remedy: "set BATON_MODELS to a folder you may write")
         }
         defer { close(descriptor) }
         var told = false

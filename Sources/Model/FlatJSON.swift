@@ -38,7 +38,9 @@ struct FlatJSON {
         if peek() == UInt8(ascii: "}") { position += 1 } else {
             repeat {
                 let member = try member()
-                guard !members.contains(where: { $0.key == member.key }) else { throw wrong("key \"\(member.key)\" appears twice", at: member.place) }
+                guard !members.contains(where: { $0.key == member.key }) else {
+                    throw wrong("key \"\(printable(member.key))\" appears twice", at: member.place)
+                }
                 members.append(member)
             } while try comma()
         }
@@ -92,12 +94,16 @@ struct FlatJSON {
         try expect("\"")
         let start = position
         while position < bytes.count, bytes[position] != UInt8(ascii: "\"") {
-            guard bytes[position] >= 0x20, bytes[position] != UInt8(ascii: "\\") else { throw wrong("strings here have no escapes and stay on one line") }
+            guard bytes[position] >= 0x20, bytes[position] != UInt8(ascii: "\\") else {
+                throw wrong("strings here have no escapes and stay on one line")
+            }
             position += 1
         }
         guard position < bytes.count else { throw wrong("a string has no end", at: place(of: start)) }
         defer { position += 1 }
-        guard let text = String(validating: bytes[start..<position], as: UTF8.self) else { throw wrong("a string is not UTF-8", at: place(of: start)) }
+        guard let text = String(validating: bytes[start..<position], as: UTF8.self) else {
+            throw wrong("a string is not UTF-8", at: place(of: start))
+        }
         return text
     }
 

@@ -10,7 +10,9 @@ enum Folder {
         for part in path.split(separator: "/") {
             partial += "/" + part
             if mkdir(partial, 0o755) != 0, errno != EEXIST, errno != EISDIR {
-                throw ModelError(.io, path, "cannot make the folder \(partial): \(errorText(errno))", remedy: "set BATON_MODELS to a folder you may write")
+                throw ModelError(
+                    .io, path, "cannot make the folder \(partial): \(errorText(errno))",
+                    remedy: "set BATON_MODELS to a folder you may write")
             }
         }
         guard followed(path).map({ $0.st_mode & S_IFMT == S_IFDIR }) ?? false else {

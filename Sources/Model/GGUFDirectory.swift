@@ -70,7 +70,8 @@ struct GGUFDirectory {
             guard !overflow, !overflowAtEnd, end <= UInt64(cursor.bytes.count) else {
                 throw ModelError(
                     .truncated, cursor.file,
-                    "tensor \"\(printable(name))\" takes \(bytes) bytes at offset \(offset) of the tensor data, which begins at \(data), but the file ends at \(cursor.bytes.count)",
+                    "tensor \"\(printable(name))\" takes \(bytes) bytes at offset \(offset) of the tensor data, which begins at \(data),"
+                        + " but the file ends at \(cursor.bytes.count)",
                     remedy: "it is cut short or damaged, download it again")
             }
             return TensorInfo(name: name, dims: dims, type: type, offset: Int(start), byteCount: bytes, elementCount: elements)

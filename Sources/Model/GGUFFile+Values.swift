@@ -10,7 +10,7 @@ extension GGUFFile {
     public func stringIfPresent(_ key: String) throws(ModelError) -> String? {
         guard let value = values[key] else { return nil }
         guard case .string(let range) = value else { throw wrong(key, value, wanted: "a string") }
-        return try text(range, key)
+        return try text(UnsafeRawBufferPointer(rebasing: unsafeBytes[range]), key)
     }
 
     /// A value of any integer type that is not negative.
@@ -59,15 +59,31 @@ extension GGUFFile {
     /// An array of strings, each valid UTF-8. Decoded on every call: keep what it returns.
     public func strings(_ key: String) throws(ModelError) -> [String] {
         var result: [String] = []
-        try forEachString(key) { (index, range) throws(ModelError) in result.append(try text(range, "\(key)[\(index)]")) }
+        result.reserveCapacity(try count(key))
+        try forEachString(key) { (index, bytes) throws(ModelError) in result.append(try text(bytes, "\(key)[\(index)]")) }
         return result
     }
 
     /// An array of strings as bytes, for vocabularies with tokens that are not UTF-8 by themselves.
     public func byteStrings(_ key: String) throws(ModelError) -> [[UInt8]] {
         var result: [[UInt8]] = []
-        try forEachString(key) { (_, range) throws(ModelError) in result.append(Array(unsafeBytes[range])) }
+        result.reserveCapacity(try count(key))
+        try forEachString(key) { (_, bytes) throws(ModelError) in result.append(Array(bytes)) }
         return result
+    }
+
+    /// Calls `body` with the index and the bytes of each string of an array, without copying them; they may not be used after this
+    /// object is gone.
+    public func forEachString(
+        _ key: String, _ body: (Int, UnsafeRawBufferPointer) throws(ModelError) -> Void
+    ) throws(ModelError) {
+        let (type, count, bytes) = try array(key)
+        guard type == .string else { throw wrong(key, "is an array of \(type.name)", wanted: "an array of strings") }
+        var cursor = GGUFCursor(unsafeBytes, file: path, at: bytes.lowerBound)
+        for index in 0..<count {
+            let range = try cursor.string(for: "\(key)[\(index)]")
+            try body(index, UnsafeRawBufferPointer(rebasing: unsafeBytes[range]))
+        }
     }
 
     /// An array of any integer type whose values all fit.
@@ -80,7 +96,9 @@ extension GGUFFile {
             guard let integer = try integer(type, at: bytes.lowerBound + index * width, key) else {
                 throw wrong(key, "is an array of \(type.name)", wanted: "an array of integers")
             }
-            guard let element = Int32(exactly: integer) else { throw wrong(key, "has element \(index) \(integer)", wanted: "within 32 bits") }
+            guard let element = Int32(exactly: integer) else {
+                throw wrong(key, "has \(integer) at index \(index)", wanted: "a value within 32 bits")
+            }
             result.append(element)
         }
         return result
@@ -118,8 +136,10 @@ extension GGUFFile {
         return try cursor.integer(for: "key \"\(printable(key))\"")
     }
 
-    private func text(_ range: Range<Int>, _ key: String) throws(ModelError) -> String {
-        guard let text = String(validating: unsafeBytes[range], as: UTF8.self) else { throw wrong(key, "is not UTF-8", wanted: "UTF-8") }
+    private func text(_ bytes: UnsafeRawBufferPointer, _ key: @autoclosure () -> String) throws(ModelError) -> String {
+        guard let text = bytes.withMemoryRebound(to: UInt8.self, { String(validating: $0, as: UTF8.self) }) else {
+            throw wrong(key(), "is not UTF-8", wanted: "UTF-8")
+        }
         return text
     }
 
@@ -127,13 +147,6 @@ extension GGUFFile {
         let value = try required(key, values[key])
         guard case .array(let type, let count, let bytes) = value else { throw wrong(key, value, wanted: "an array") }
         return (type, count, bytes)
-    }
-
-    private func forEachString(_ key: String, _ body: (Int, Range<Int>) throws(ModelError) -> Void) throws(ModelError) {
-        let (type, count, bytes) = try array(key)
-        guard type == .string else { throw wrong(key, "is an array of \(type.name)", wanted: "an array of strings") }
-        var cursor = GGUFCursor(unsafeBytes, file: path, at: bytes.lowerBound)
-        for index in 0..<count { try body(index, try cursor.string(for: "\(key)[\(index)]")) }
     }
 
     /// The value widened to what holds every integer type of the format, or nil when it is not an integer.

@@ -28,7 +28,8 @@ struct GGUFMetadata {
         }
         guard found >= 8, found <= 1 << 20, found.nonzeroBitCount == 1 else {
             throw ModelError(
-                .corrupt, file, "key \"general.alignment\" is \(value.kind) and value \(found), where a uint32 power of two from 8 to 2^20 is allowed",
+                .corrupt, file,
+                "key \"general.alignment\" is \(value.kind), value \(found), where a uint32 power of two from 8 to 2^20 is allowed",
                 remedy: "convert the model again")
         }
         return Int(found)

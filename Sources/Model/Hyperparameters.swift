@@ -80,7 +80,8 @@ public struct Hyperparameters: Sendable, Hashable, Codable {
             throw Self.invalid(file, "\(name(.kvHeads)) is \(kvHeads), which does not divide \(name(.heads)) \(heads)")
         }
         if ropeDimensions > headDim || ropeDimensions % 2 != 0 {
-            throw Self.invalid(file, "\(name(.ropeDimensions)) is \(ropeDimensions), where an even number up to the head size \(headDim) is needed")
+            throw Self.invalid(
+                file, "\(name(.ropeDimensions)) is \(ropeDimensions), where an even number up to the head size \(headDim) is needed")
         }
     }
 

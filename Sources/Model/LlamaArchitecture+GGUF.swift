@@ -81,7 +81,8 @@ extension LlamaArchitecture {
     /// Variants that share the architecture's name and compute something else.
     private static func refuseUnsupported(_ file: GGUFFile) throws(ModelError) {
         func refuse(_ key: String, _ found: some Any) -> ModelError {
-            ModelError(.unsupported, file.path, "key \"\(key)\" is \(found), which Baton does not compute", remedy: "use a plain Llama model")
+            ModelError(
+                .unsupported, file.path, "key \"\(key)\" is \(found), which Baton does not compute", remedy: "use a plain Llama model")
         }
         if let experts = try file.uintIfPresent("llama.expert_count"), experts != 0 { throw refuse("llama.expert_count", experts) }
         if let window = try file.uintIfPresent("llama.attention.sliding_window"), window != 0 {

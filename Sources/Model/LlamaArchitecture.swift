@@ -4,7 +4,7 @@
 ///
 /// GGUF files of this family have the rows of the query and key weights permuted so that rotary embedding turns neighbours
 /// (2i, 2i + 1): the style is interleaved.
-public enum LlamaArchitecture: Architecture {
+enum LlamaArchitecture: Architecture {
     static let name = "llama"
 
     /// The program of a contiguous part of the layers, so that a stage may be split over several devices. A part that begins at layer 0

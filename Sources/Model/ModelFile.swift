@@ -75,7 +75,8 @@ public struct ModelFile: Sendable {
         let tokens = try file.countIfPresent("tokenizer.ggml.tokens") ?? 0
         guard tokens <= hyperparameters.vocabulary else {
             throw ModelError(
-                .invalid, file.path, "key \"tokenizer.ggml.tokens\" has \(tokens) tokens, but the embedding has \(hyperparameters.vocabulary) rows",
+                .invalid, file.path,
+                "key \"tokenizer.ggml.tokens\" has \(tokens) tokens, but the embedding has \(hyperparameters.vocabulary) rows",
                 remedy: "use a file whose tokenizer and weights agree")
         }
     }

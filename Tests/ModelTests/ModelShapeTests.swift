@@ -37,7 +37,8 @@ struct ModelShapeTests {
     func errors() {
         let cases: [(String, [String])] = [
             ("", ["line 1, column 1", "`{`"]), ("[]", ["`{`"]), ("{\"layers\" 3}", ["`:`", "column 11"]),
-            ("{\n \"layer\": 3}", ["line 2, column 2", "\"layer\"", "did you mean \"layers\"?"]), ("{\"layers\": 1, \"layers\": 2}", ["twice"]),
+            ("{\n \"layer\": 3}", ["line 2, column 2", "\"layer\"", "did you mean \"layers\"?"]),
+            ("{\"layers\": 1, \"layers\": 2}", ["twice"]),
             ("{\"layers\": 1.5}", ["\"layers\"", "whole"]), ("{\"layers\": -1}", ["whole"]), ("{\"layers\": nul}", ["\"nul\""]),
             ("{\"layers\": 99999999999999999999}", ["whole"]), ("{\"layers\": 01}", ["\"01\""]), ("{\"layers\": {}}", ["line 1"]),
             ("{\"architecture\": \"gpt\"}", ["\"gpt\"", "llama"]), ("{\"weight_type\": \"Q6_K\"}", ["weight_type", "Q8_0"]),
