@@ -38,6 +38,7 @@ struct FlatJSON {
         if peek() == UInt8(ascii: "}") { position += 1 } else {
             repeat {
                 let member = try member()
+                guard members.count < 64 else { throw wrong("more than 64 keys", at: member.place) }
                 guard !members.contains(where: { $0.key == member.key }) else {
                     throw wrong("key \"\(printable(member.key))\" appears twice", at: member.place)
                 }

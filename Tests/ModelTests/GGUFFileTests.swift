@@ -105,7 +105,8 @@ struct GGUFFileTests {
     }
 
     @Test(
-        "a tensor type that is not read is named, with the tensor and the types that are", arguments: [(14, "Q6_K"), (12, "Q4_K"), (999, "999")])
+        "a tensor type that is not read is named, with the tensor and the types that are",
+        arguments: [(14, "Q6_K"), (12, "Q4_K"), (999, "999")])
     func tensorType(_ id: UInt32, _ name: String) {
         var writer = GGUFWriter()
         writer.tensors = [.init(name: "blk.0.attn_q.weight", dims: [256], type: id, offset: nil, byteCount: 210)]
