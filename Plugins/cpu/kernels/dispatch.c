@@ -1,0 +1,71 @@
+#include "CPUKernels.h"
+#include <math.h>
+#include <string.h>
+
+extern const struct cpuk_table cpuk_scalar_table;
+#if defined(__x86_64__)
+extern const struct cpuk_table cpuk_avx2_table, cpuk_avx512_table;
+#endif
+
+int cpuk_best(void) {
+#if defined(__x86_64__)
+  __builtin_cpu_init();
+  int avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c") &&
+             __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2");
+  int avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+               __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vnni");
+  return avx512 ? CPUK_AVX512 : avx2 ? CPUK_AVX2 : CPUK_SCALAR;
+#else
+  return CPUK_SCALAR;
+#endif
+}
+
+const struct cpuk_table *cpuk_for(int isa) {
+  if (isa < CPUK_SCALAR || isa > cpuk_best()) return 0;
+#if defined(__x86_64__)
+  if (isa == CPUK_AVX512) return &cpuk_avx512_table;
+  if (isa == CPUK_AVX2) return &cpuk_avx2_table;
+#endif
+  return &cpuk_scalar_table;
+}
+
+size_t cpuk_attention_scratch(size_t dim, size_t group) { return 32 * dim + 16 * group * dim; }
+
+size_t cpuk_bytes(int type, size_t count) {
+  switch (type) {
+    case CPUK_F32: return count * 4;
+    case CPUK_F16:
+    case CPUK_BF16: return count * 2;
+    case CPUK_Q4_0: return count / CPUK_BLOCK * 18;
+    case CPUK_Q4_1: return count / CPUK_BLOCK * 20;
+    case CPUK_Q8_0: return count / CPUK_BLOCK * 34;
+    default: return 0;
+  }
+}
+
+void cpuk_turns(double position, double scale, double base, size_t dims, float *out) {
+  for (size_t i = 0; i < dims / 2; i++) {
+    double angle = position * scale * pow(base, -2.0 * (double)i / (double)dims);
+    out[2 * i] = (float)cos(angle);
+    out[2 * i + 1] = (float)sin(angle);
+  }
+}
+
+void cpuk_pack_panel(const struct cpuk_table *table, int from, const void *weights, size_t inputs, size_t first, size_t width, int to,
+                     void *panel, float *row) {
+  memset(panel, 0, cpuk_bytes(to, inputs * CPUK_PANEL));
+  size_t stride = cpuk_bytes(from, inputs);
+  for (size_t o = 0; o < width; o++) {
+    table->dequantise(from, (const uint8_t *)weights + (first + o) * stride, row, inputs);
+    if (to == CPUK_F32) {
+      for (size_t i = 0; i < inputs; i++) ((float *)panel)[i * CPUK_PANEL + o] = row[i];
+    } else {
+      uint16_t chunk[64];
+      for (size_t i = 0; i < inputs; i += 64) {
+        size_t n = inputs - i < 64 ? inputs - i : 64;
+        table->narrow(to, row + i, chunk, n);
+        for (size_t j = 0; j < n; j++) ((uint16_t *)panel)[(i + j) * CPUK_PANEL + o] = chunk[j];
+      }
+    }
+  }
+}

@@ -1,0 +1,89 @@
+// The cpu driver's kernels. Every function is pure: it reads and writes only what its arguments name, allocates nothing, and may be
+// called from any thread. Matrices are dense and row-major. `cpuk_for` picks the table of an instruction set once, when a device opens.
+#ifndef CPU_KERNELS_H
+#define CPU_KERNELS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/// Instruction sets, each including the ones before it.
+enum cpuk_isa {
+  CPUK_SCALAR = 0, // whatever the target's baseline is
+  CPUK_AVX2 = 1,   // AVX2, FMA, F16C
+  CPUK_AVX512 = 2  // AVX-512 F, BW, DQ, VL, VNNI
+};
+
+/// The types of weights, numbered as the contract's baton_dtype.
+enum cpuk_type { CPUK_F32 = 1, CPUK_F16 = 2, CPUK_BF16 = 3, CPUK_Q4_0 = 16, CPUK_Q4_1 = 17, CPUK_Q8_0 = 18 };
+
+/// Elements in a block of quantised values.
+#define CPUK_BLOCK 32
+/// Columns of a panel of repacked weights.
+#define CPUK_PANEL 16
+
+/// Tokens of a batch quantised to int8: `values` [T][I], and per block of 32 a scale and scale * (sum of the values).
+struct cpuk_q8 {
+  int8_t *values;
+  float *scales; // [T][I / 32]
+  float *sums;   // [T][I / 32]
+};
+
+/// One attention task: some tokens of one sequence, one KV head with the query heads that share it.
+struct cpuk_attention {
+  const float *q;            // [T][heads * dim]
+  float *out;                // [T][heads * dim]
+  const uint32_t *positions; // [T]
+  uint32_t first, count;     // the tokens of this task, at most 16, one sequence
+  uint32_t heads, kv_heads, dim, kv_head;
+  const uint8_t *layer;      // the pool's storage of this layer: [block][plane][head][token][dim]
+  uint64_t block_stride;     // bytes from a block to the next
+  uint32_t block_tokens;
+  int32_t type;              // cpuk_type of the pool: F32, F16, BF16
+  const uint32_t *table;     // blocks of the sequence
+  float scale, cap;          // cap 0: none
+  uint32_t window;           // 0: all
+  float *scratch;            // cpuk_attention_scratch(dim, heads / kv_heads) floats
+};
+
+struct cpuk_table {
+  int isa;
+  /// One row of `count` elements of any type as f32, exactly.
+  void (*dequantise)(int type, const void *row, float *out, size_t count);
+  /// To nearest even, to bf16 or f16, in f32 form (`round`) or as bits (`narrow`).
+  void (*round)(int type, const float *in, float *out, size_t count);
+  void (*narrow)(int type, const float *in, uint16_t *out, size_t count);
+  void (*widen)(int type, const uint16_t *in, float *out, size_t count);
+  /// `count` (a multiple of 32) values of one row to int8 blocks.
+  void (*quantise)(const float *x, size_t count, int8_t *values, float *scales, float *sums);
+  /// out[t][o] for rows [first, last) of W and all T: quantised weights by int8 activations. Row stride of `out` is `ld`.
+  void (*linear_q8)(int type, const void *weights, size_t inputs, size_t first, size_t last, const struct cpuk_q8 *x, size_t tokens,
+                    const float *bias, float *out, size_t ld);
+  /// The same for weights of any type by f32 activations, dequantised as they are used; best for few tokens.
+  void (*linear_rows)(int type, const void *weights, size_t inputs, size_t first, size_t last, const float *x, size_t tokens,
+                      const float *bias, float *out, size_t ld);
+  /// The same for one panel of 16 outputs stored [I][16] as f32, f16 or bf16. `width` outputs count.
+  void (*linear_panel)(int type, const void *panel, size_t inputs, size_t width, const float *x, size_t tokens, const float *bias,
+                       float *out, size_t ld);
+  void (*rms_norm)(const float *x, const float *weight, float epsilon, float *out, size_t count);
+  /// Turns the first `dims` of each of `heads` heads; `turns` is [dims / 2][2] of cosine and sine. style as baton_rope_style.
+  void (*rope)(const float *x, float *out, size_t heads, size_t head_dim, size_t dims, const float *turns, int style);
+  void (*swiglu)(const float *gate, const float *up, float *out, size_t count);
+  void (*softcap)(const float *x, float cap, float *out, size_t count);
+  void (*attend)(const struct cpuk_attention *task);
+};
+
+/// The best instruction set of this processor and operating system.
+int cpuk_best(void);
+/// The table of `isa`, or null when the processor lacks it.
+const struct cpuk_table *cpuk_for(int isa);
+/// Floats of scratch an attention task needs.
+size_t cpuk_attention_scratch(size_t dim, size_t group);
+/// Bytes of `count` elements of a type; 0 for an unknown type.
+size_t cpuk_bytes(int type, size_t count);
+/// Cosines and sines of one position: out [dims / 2][2], angle = position * scale * base^(-2i / dims), computed in double.
+void cpuk_turns(double position, double scale, double base, size_t dims, float *out);
+/// Packs rows [first, first + width) of W into a panel [I][16] of f32, f16 or bf16; missing columns are zero. `row` is I floats of scratch.
+void cpuk_pack_panel(const struct cpuk_table *table, int from, const void *weights, size_t inputs, size_t first, size_t width, int to,
+                     void *panel, float *row);
+
+#endif

@@ -1,0 +1,15 @@
+// The kernels for one instruction set; see kernels.inc.
+#if defined(__x86_64__)
+#include <immintrin.h>
+#include <math.h>
+#include <string.h>
+#include "CPUKernels.h"
+
+#define NAME(x) cpuk_avx2_##x
+#define ISA CPUK_AVX2
+#define HAVE_AVX2 1
+#define HAVE_AVX512 0
+#pragma clang attribute push(__attribute__((target("avx2,fma,f16c,bmi,bmi2"))), apply_to = function)
+#include "kernels.inc"
+#pragma clang attribute pop
+#endif

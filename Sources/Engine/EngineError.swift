@@ -1,0 +1,27 @@
+public import Driver
+
+/// What went wrong on the main path, in one line: what was asked, what was found, what to do.
+public struct EngineError: Error, Sendable, CustomStringConvertible {
+    public enum Kind: String, Sendable {
+        /// The manifest, the model or the request is wrong; nothing was run.
+        case usage
+        /// The stages cannot be placed on the devices: capacity, layouts, dtypes.
+        case placement
+        /// A driver or device failed.
+        case driver
+        /// KV did not get across.
+        case handoff
+        /// A foreign stage refused or failed.
+        case foreign
+    }
+    public var kind: Kind
+    public var words: String
+
+    public init(_ kind: Kind, _ words: String) {
+        self.kind = kind
+        self.words = words
+    }
+
+    public init(_ error: DriverError) { self.init(.driver, error.description) }
+    public var description: String { words }
+}
