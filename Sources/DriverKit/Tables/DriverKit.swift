@@ -36,7 +36,9 @@ public enum DriverKit {
     static let plugin = Mutex<Plugin?>(nil)
 
     static func loaded() throws(DriverFailure) -> Plugin {
-        guard let plugin = plugin.withLock({ $0 }) else { throw DriverFailure(.failedPrecondition, "the driver was not entered; call baton_driver_entry first") }
+        guard let plugin = plugin.withLock({ $0 }) else {
+            throw DriverFailure(.failedPrecondition, "the driver was not entered; call baton_driver_entry first")
+        }
         return plugin
     }
 
