@@ -8,7 +8,9 @@ extension MergeTable {
         var joined: [UInt8] = []
         for (rank, merge) in merges.enumerated() {
             guard let space = merge.firstIndex(of: 0x20), let ids = Self.ids(merge, space, index, &joined) else {
-                throw TokensError("merge \(rank) is \(quoted(String(decoding: merge, as: UTF8.self))): two tokens with a space between them are needed, whose joined text is a token too")
+                throw TokensError(
+                    "merge \(rank) is \(quoted(String(decoding: merge, as: UTF8.self))): "
+                        + "two tokens with a space between them are needed, whose joined text is a token too")
             }
             insert(ids.left, ids.right, Value(rank: Int32(rank), id: ids.both))
         }

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// What GPT-2's pattern tells apart: `\p{L}`, `\p{N}`, `\s` and the rest.
+///
+/// Letters are those of Unicode 16, as in the reference tokenizer; a letter that came later is of the rest, whatever
+/// version the standard library knows. The same text thus has the same tokens under every toolchain.
 enum ScalarClass: Sendable {
     case letter, number, space, other
 
@@ -32,11 +35,19 @@ enum ScalarClass: Sendable {
     /// Every separator of category Z has the property White_Space; of the others only some controls have it.
     private static func of(_ scalar: Unicode.Scalar) -> ScalarClass {
         switch scalar.properties.generalCategory {
-        case .uppercaseLetter, .lowercaseLetter, .titlecaseLetter, .modifierLetter, .otherLetter: .letter
+        case .uppercaseLetter, .lowercaseLetter, .titlecaseLetter, .modifierLetter, .otherLetter: isSettled(scalar) ? .letter : .other
         case .decimalNumber, .letterNumber, .otherNumber: .number
         case .spaceSeparator, .lineSeparator, .paragraphSeparator: .space
         case .control: scalar.properties.isWhitespace ? .space : .other
         default: .other
+        }
+    }
+
+    /// Whether `scalar` was assigned by Unicode 16. Most text is of blocks that are full since long before.
+    private static func isSettled(_ scalar: Unicode.Scalar) -> Bool {
+        switch scalar.value {
+        case 0...0x86f, 0x3400...0x9fff, 0xac00...0xd7a3: true
+        default: (scalar.properties.age?.major ?? 0) <= 16
         }
     }
 }

@@ -22,7 +22,8 @@ struct SpecialTokens: Sendable {
         edges = MergeTable(capacity: special.reduce(0) { $0 + tokens[$1].count })
         for id in special where String(validating: tokens[id], as: UTF8.self) != nil {
             guard tokens[id].count <= Self.longest else {
-                throw TokensError("special token \(id) has \(tokens[id].count) bytes: \(Self.longest) is the most, the file is damaged")
+                throw TokensError(
+                    "special token \(id) has \(tokens[id].count) bytes: \(Self.longest) is the most, the file is damaged")
             }
             insert(tokens[id], Int32(id))
         }

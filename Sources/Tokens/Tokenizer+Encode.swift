@@ -27,7 +27,8 @@ extension Tokenizer {
         } catch {
             failure = error
         }
-        throw TokensError("the text is not UTF-8: byte \(failure.byteOffsets.lowerBound) of \(bytes.count) starts no character, encode it as UTF-8")
+        throw TokensError(
+            "the text is not UTF-8: byte \(failure.byteOffsets.lowerBound) of \(bytes.count) starts no character, encode it as UTF-8")
     }
 
     private func encodeValid(_ text: UnsafeBufferPointer<UInt8>, _ parsingSpecials: Bool) -> [Int32] {

@@ -41,11 +41,14 @@ public struct Vocabulary: Sendable {
             throw TokensError("tokenizer model \(quoted(model)) is not known: byte-level BPE, \"gpt2\", is the one that is")
         }
         guard !tokens.isEmpty, tokens.count == types.count, tokens.count < Int32.max, merges.count < Int32.max else {
-            throw TokensError("the vocabulary has \(tokens.count) tokens, \(types.count) token types and \(merges.count) merges: as many types as tokens are needed, and at least one")
+            throw TokensError(
+                "the vocabulary has \(tokens.count) tokens, \(types.count) token types and \(merges.count) merges: "
+                    + "as many types as tokens are needed, and at least one")
         }
         for (name, id) in [("bos", bos), ("eos", eos)] {
             guard let id, !tokens.indices.contains(Int(id)) else { continue }
-            throw TokensError("the vocabulary's \(name) token is \(id), but it has tokens 0...\(tokens.count - 1): the file is damaged")
+            throw TokensError(
+                "the vocabulary's \(name) token is \(id), but it has tokens 0...\(tokens.count - 1): the file is damaged")
         }
         splitting = try Self.splitting(named: pre)
         kinds = try Self.kinds(types)

@@ -23,7 +23,7 @@ struct TokenizerModelTests {
     }
 
     private func vocabulary() throws -> Vocabulary {
-        let file = try #require(try ModelFile(path: #require(realModel)).file)
+        let path = try #require(realModel), file = try #require(try ModelFile(path: path).file)
         return try Vocabulary(
             tokens: file.byteStrings("tokenizer.ggml.tokens"), types: file.int32s("tokenizer.ggml.token_type"),
             merges: file.byteStrings("tokenizer.ggml.merges"), pre: file.string("tokenizer.ggml.pre"),

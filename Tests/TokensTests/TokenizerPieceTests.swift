@@ -47,6 +47,12 @@ struct TokenizerPieceTests {
         #expect(pieces(" 🙂👍a\u{e0fff}") == [" 🙂👍", "a", "\u{e0fff}"])
     }
 
+    @Test("a letter of a later Unicode version than 16 is not one")
+    func unicodeVersion() {
+        #expect(pieces("\u{32a21}'s") == ["\u{32a21}'", "s"])
+        #expect(pieces("\u{31350}'s") == ["\u{31350}", "'s"])
+    }
+
     @Test("the pieces of random text join to the text")
     func joined() {
         var random = SeededGenerator(seed: 7)

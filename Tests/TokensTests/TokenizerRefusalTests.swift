@@ -47,7 +47,8 @@ struct TokenizerRefusalTests {
     @Test("a special token without end is refused, an empty one is passed over")
     func specials() throws {
         let long = String(repeating: "<", count: 2_000)
-        #expect(refusal { _ = try Tokenizer(vocabulary(tokens: ["a", "b", "ab", long], types: [1, 1, 1, 3])) }?.contains("2000 bytes") == true)
+        let words = refusal { _ = try Tokenizer(vocabulary(tokens: ["a", "b", "ab", long], types: [1, 1, 1, 3])) }
+        #expect(words?.contains("2000 bytes") == true)
         #expect(try Tokenizer(vocabulary(tokens: ["a", "b", "ab", ""], types: [1, 1, 1, 3])).encode("ab") == [2])
     }
 }
