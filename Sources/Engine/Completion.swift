@@ -34,7 +34,7 @@ struct Completion {
         let taken = rule.take(token: token, text: piece)
         say(taken.emit, emit)
         if let finish = taken.finish {
-            if finish == .length { say(rule.take(rest: stream.finish()), emit) }
+            if finish == .length { say(rule.finish(stream.finish()), emit) }
             try filters.guardOutput(text)
             return finish
         }
