@@ -21,9 +21,9 @@ final class CPUDevice: DeviceImplementation {
         self.numerics = numerics
         self.kernels = kernels
         self.host = host
-        budget = MemoryBudget(limit: info.memoryBytes)
+        budget = MemoryBudget(limit: Int(clamping: info.memoryBytes))
         queues = [
-            SubmissionQueue(depth: Int(info.queueDepth), name: "cpu-batches"), SubmissionQueue(depth: Int(info.queueDepth), name: "cpu-copies"),
+            SubmissionQueue(depth: Int(info.queueDepth)), SubmissionQueue(depth: Int(info.queueDepth)),
         ]
         execution = Execution(kernels: kernels, numerics: numerics, host: host)
     }

@@ -1,4 +1,4 @@
-import CDriver
+public import CDriver
 import DriverKit
 import Glibc
 

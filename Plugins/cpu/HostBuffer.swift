@@ -15,7 +15,7 @@ final class HostBuffer: BufferImplementation, @unchecked Sendable {
     }
 
     init(allocating length: Int, budget: MemoryBudget) throws(DriverFailure) {
-        try budget.reserve(UInt64(length), for: "a buffer")
+        try budget.reserve(length, for: "a buffer")
         base = .allocate(byteCount: length, alignment: 64)
         base.initializeMemory(as: UInt8.self, repeating: 0, count: length)
         self.length = length
@@ -34,7 +34,7 @@ final class HostBuffer: BufferImplementation, @unchecked Sendable {
     deinit {
         if case .own(let budget) = keeper {
             base.deallocate()
-            budget.release(UInt64(length))
+            budget.release(length)
         }
     }
 

@@ -21,14 +21,14 @@ final class Plan: @unchecked Sendable {
         self.description = description
         self.budget = budget
         let bytes = Self.packedBytes(description, numerics)
-        try budget.reserve(UInt64(bytes), for: "repacked weights")
+        try budget.reserve(bytes, for: "repacked weights")
         packedBytes = bytes
         packed = Scratch()
         weights = try Self.prepare(description, kernels, numerics, host, into: packed, bytes: bytes)
         (slots, slotWidths) = Self.place(description)
     }
 
-    deinit { budget.release(UInt64(packedBytes)) }
+    deinit { budget.release(packedBytes) }
 
     private static func packedBytes(_ program: ProgramDescription, _ numerics: Numerics) -> Int {
         guard let type = numerics.operandType else { return 0 }

@@ -20,7 +20,7 @@ final class Pool: PoolImplementation, @unchecked Sendable {
     /// Zeroed blocks, charged to `budget`.
     init(_ description: KVPoolDescription, budget: MemoryBudget) throws(DriverFailure) {
         let bytes = description.byteCount
-        try budget.reserve(UInt64(bytes), for: "a KV pool")
+        try budget.reserve(bytes, for: "a KV pool")
         let box = Box(try MappedMemory(count: bytes, for: "a KV pool"))
         self.description = description
         base = box.memory.base
@@ -36,7 +36,7 @@ final class Pool: PoolImplementation, @unchecked Sendable {
         budget = nil
     }
 
-    deinit { budget?.release(UInt64(description.byteCount)) }
+    deinit { budget?.release(description.byteCount) }
 
 
     /// Bytes of one plane of one block, of a block, of a layer.

@@ -1,0 +1,51 @@
+import Glibc
+
+/// A range of memory that this process can touch: host memory as it is, a memfd mapped for as long as this lives.
+/// Host memory stays its maker's and must outlive this.
+public final class HostMemory: @unchecked Sendable {
+    /// The first byte of the range.
+    public let base: UnsafeMutableRawPointer
+    /// Bytes in the range.
+    public let length: Int
+    private let mapping: UnsafeMutableRawBufferPointer?
+
+    public var bytes: UnsafeMutableRawBufferPointer { UnsafeMutableRawBufferPointer(start: base, count: length) }
+
+    /// UNIMPLEMENTED for memory that is neither host memory nor a memfd; OUT_OF_RANGE when a memfd is shorter than the range.
+    public init(_ memory: Memory, access: Access) throws(DriverFailure) {
+        length = memory.length
+        switch memory.kind {
+        case .host:
+            guard let base = UnsafeMutableRawPointer(bitPattern: UInt(memory.address)) else { throw .invalid("host memory has no address; give a pointer") }
+            self.base = base + memory.offset
+            mapping = nil
+        case .memfd:
+            let mapped = try Self.map(memory, access)
+            mapping = mapped.mapping
+            base = mapped.base
+        case .dmabuf, .link: throw .unimplemented("reach \(memory.kind) memory; name it as host memory or a memfd")
+        }
+    }
+
+    private static func map(
+        _ memory: Memory, _ access: Access
+    ) throws(DriverFailure) -> (mapping: UnsafeMutableRawBufferPointer, base: UnsafeMutableRawPointer) {
+        var file = stat()
+        guard fstat(memory.descriptor, &file) == 0 else { throw .invalid("descriptor \(memory.descriptor) is not open: error \(errno)") }
+        guard memory.offset + memory.length <= Int(file.st_size) else {
+            throw DriverFailure(.outOfRange, "\(memory.length) bytes from \(memory.offset) pass the end of a memfd of \(file.st_size) bytes")
+        }
+        let page = sysconf(Int32(_SC_PAGESIZE))
+        let start = memory.offset / page * page
+        let length = memory.offset - start + memory.length
+        let protection = (access.contains(.read) ? PROT_READ : 0) | (access.contains(.write) ? PROT_WRITE : 0)
+        guard let made = mmap(nil, length, protection, MAP_SHARED, memory.descriptor, start), made != MAP_FAILED else {
+            throw DriverFailure(.resourceExhausted, "cannot map \(length) bytes of descriptor \(memory.descriptor): error \(errno)")
+        }
+        return (UnsafeMutableRawBufferPointer(start: made, count: length), made + (memory.offset - start))
+    }
+
+    deinit {
+        if let mapping { munmap(mapping.baseAddress, mapping.count) }
+    }
+}
