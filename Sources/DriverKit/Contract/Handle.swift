@@ -22,7 +22,8 @@ enum Handle {
         var head = 0
     }
 
-    private static let live: UInt64 = 0x6261_746F_6E2D_6B69
+    /// Different in every library this is linked into, so that handles of two drivers are never mistaken for each other.
+    private static let live = 0x6261_746F_6E2D_6B69 ^ UInt64(UInt(bitPattern: UnsafeMutableRawPointer.allocate(byteCount: 16, alignment: 16)))
     private static let dead: UInt64 = 0x676F_6E65_676F_6E65
     private static let quarantine = 1_024
     private static let free = Mutex(Free())

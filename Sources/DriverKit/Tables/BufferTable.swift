@@ -10,7 +10,9 @@ extension DriverKit {
                 let device = try Find.device(device)
                 guard let out else { throw .invalid("allocate has no place for the buffer; pass one") }
                 guard length > 0 else { throw .invalid("a buffer of 0 bytes; ask for at least one") }
-                guard let bytes = Int(exactly: length) else { throw DriverFailure(.resourceExhausted, "a buffer of \(length) bytes is more than memory can be") }
+                guard let bytes = Int(exactly: length) else {
+                    throw DriverFailure(.resourceExhausted, "a buffer of \(length) bytes is more than memory can be")
+                }
                 out.pointee = device.make(.buffer, BufferHandle(try device.implementation.allocate(bytes)))
             }
         }
@@ -38,8 +40,9 @@ extension DriverKit {
                 _ = try Find.device(device)
                 let buffer = try Find.buffer(buffer)
                 let range = try DriverKit.inside(buffer, offset, length)
-                guard let source = source ?? (length == 0 ? UnsafeRawPointer(bitPattern: 8) : nil) else { throw .invalid("write has no source; pass the bytes") }
-                if length > 0 { try buffer.write(range.lowerBound, UnsafeRawBufferPointer(start: source, count: range.count)) }
+                guard length > 0 else { return }
+                guard let source else { throw .invalid("write has no source; pass \(length) bytes") }
+                try buffer.write(range.lowerBound, UnsafeRawBufferPointer(start: source, count: range.count))
             }
         }
         table.read = { device, buffer, offset, target, length, status in

@@ -1,4 +1,5 @@
 public import CDriver
+import Synchronization
 
 /// What a driver written in Swift is built on: it turns Swift types into the tables of the contract.
 ///
@@ -25,17 +26,19 @@ public import CDriver
 /// - Everything that arrives has been read and proven: sizes, handles, indices, shapes, ranges. A driver adds only its own limits.
 /// - A failure is `throw DriverFailure(.resourceExhausted, "one line")`.
 public enum DriverKit {
-    struct Plugin {
+    struct Plugin: @unchecked Sendable {
         var definition: any DriverDefinition.Type
         var options: [OptionDescription]
         var host: Host
     }
 
-    /// One for each shared library, since C functions cannot capture. Written by `enter` alone, before anything else is called.
-    nonisolated(unsafe) static var plugin: Plugin?
+    /// One for each shared library, since C functions cannot capture. Written by `enter` alone.
+    static let plugin = Mutex<Plugin?>(nil)
 
     static func loaded() throws(DriverFailure) -> Plugin {
-        guard let plugin else { throw DriverFailure(.failedPrecondition, "the driver was not entered; call baton_driver_entry first") }
+        guard let plugin = plugin.withLock({ $0 }) else {
+            throw DriverFailure(.failedPrecondition, "the driver was not entered; call baton_driver_entry first")
+        }
         return plugin
     }
 
@@ -55,7 +58,8 @@ public enum DriverKit {
             return DriverFailure.Code.failedPrecondition.rawValue
         }
         let options = definition.options
-        plugin = Plugin(definition: definition, options: options, host: Host(host))
+        let entered = Plugin(definition: definition, options: options, host: Host(host))
+        plugin.withLock { $0 = entered }
         driver.abi = chosen
         fill(&driver, definition, options)
         driver.write(to: out)
@@ -95,7 +99,7 @@ public enum DriverKit {
     }
 
     private static func interface(_ id: String, _ version: UInt32) -> UnsafeRawPointer? {
-        guard let definition = plugin?.definition else { return nil }
+        guard let definition = plugin.withLock({ $0?.definition }) else { return nil }
         if id == BATON_KV_INTERFACE { return version == UInt32(BATON_KV_VERSION) && definition.hasKV ? UnsafeRawPointer(Kept.kv) : nil }
         if id == BATON_COST_INTERFACE {
             return version == UInt32(BATON_COST_VERSION) && definition.cost != nil ? UnsafeRawPointer(Kept.cost) : nil

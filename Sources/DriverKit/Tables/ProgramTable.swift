@@ -8,7 +8,9 @@ extension DriverKit {
             DriverKit.guarded(status) { () throws(DriverFailure) in
                 let device = try Find.device(device)
                 guard let out else { throw .invalid("compile has no place for the program; pass one") }
-                let program = try device.implementation.compile(try ProgramDescription(description, needsWeights: true))
+                let description = try ProgramDescription(description, needsWeights: true)
+                defer { description.progress.end() }
+                let program = try device.implementation.compile(description)
                 out.pointee = device.make(.program, ProgramHandle(program))
             }
         }

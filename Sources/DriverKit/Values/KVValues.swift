@@ -76,7 +76,7 @@ public struct KVRange: Sendable, Hashable {
         self.tokenCount = tokenCount
         let last = pool.firstLayer + pool.layers
         guard layerCount > 0, firstLayer >= pool.firstLayer, layerCount <= last - firstLayer else {
-            throw .invalid("layers \(firstLayer)..<\(firstLayer + layerCount) are not in the pool, which holds \(pool.firstLayer)..<\(last)")
+            throw .invalid("layers \(firstLayer)..<\(firstLayer &+ layerCount) are not in the pool, which holds \(pool.firstLayer)..<\(last)")
         }
         guard !blocks.isEmpty else { throw .invalid("a range of no blocks; name at least one") }
         if let bad = blocks.first(where: { Int($0) >= pool.blockCount }) {

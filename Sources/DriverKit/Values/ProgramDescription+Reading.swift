@@ -19,8 +19,7 @@ extension ProgramDescription {
         maxTokens = Int(desc.max_tokens)
         maxSequences = Int(desc.max_sequences)
         maxContext = Int(desc.max_context)
-        progress = desc.progress
-        progressUser = desc.progress_user
+        progress = Progress(desc.progress, desc.progress_user)
         guard !needsWeights || (maxTokens > 0 && maxSequences > 0) else {
             throw .invalid("a program for batches of \(maxTokens) tokens and \(maxSequences) sequences; each must be at least 1")
         }

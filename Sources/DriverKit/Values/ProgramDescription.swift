@@ -1,3 +1,5 @@
+import Synchronization
+
 /// A stage as a graph of tensor operations, proven sound: every index, order, rank and shape rule holds.
 public struct ProgramDescription: Sendable {
     public enum Role: Int32, Sendable, Hashable { case weight = 1, activation = 2, input = 3, output = 4 }
@@ -76,11 +78,10 @@ public struct ProgramDescription: Sendable {
     public internal(set) var vocabulary: Int?
     /// Whether any operation is attention, so that a batch needs a pool.
     public internal(set) var needsPool = false
-    var progress: (@convention(c) (UnsafeMutableRawPointer?, Double) -> Void)?
-    nonisolated(unsafe) var progressUser: UnsafeMutableRawPointer?
+    var progress = Progress()
 
-    /// Tells the host how far compiling is, 0 to 1. Only inside `compile`.
-    public func report(_ fraction: Double) { progress?(progressUser, min(max(fraction, 0), 1)) }
+    /// Tells the host how far compiling is, 0 to 1. Does nothing once `compile` has returned.
+    public func report(_ fraction: Double) { progress.report(min(max(fraction, 0), 1)) }
 
     /// Elements of a tensor for a batch of `tokens` and `rows`.
     public func elements(_ tensor: Int, tokens: Int, rows: Int) -> Int { tensors[tensor].elements(tokens: tokens, rows: rows) }
@@ -88,6 +89,30 @@ public struct ProgramDescription: Sendable {
     public var weightBytes: Int { tensors.reduce(0) { $1.role == .weight ? $0 + $1.byteCount : $0 } }
     public var inputs: [Int] { tensors.indices.filter { tensors[$0].role == .input } }
     public var outputs: [Int] { tensors.indices.filter { tensors[$0].role == .output } }
+}
+
+/// The host's wish to hear how far compiling is, which ends when compile returns.
+final class Progress: Sendable {
+    typealias Function = @convention(c) (UnsafeMutableRawPointer?, Double) -> Void
+
+    private struct Listener: @unchecked Sendable {
+        var function: Function
+        var user: UnsafeMutableRawPointer?
+    }
+
+    private let listener: Mutex<Listener?>
+
+    init(_ function: Function? = nil, _ user: UnsafeMutableRawPointer? = nil) {
+        listener = Mutex(function.map { Listener(function: $0, user: user) })
+    }
+
+    func report(_ fraction: Double) {
+        listener.withLock { listener in
+            if let listener { listener.function(listener.user, fraction) }
+        }
+    }
+
+    func end() { listener.withLock { $0 = nil } }
 }
 
 /// What compile made.

@@ -88,7 +88,9 @@ struct ProgramRules {
         try count(op, 2...2)
         let x = try data(op, 0)
         let gain = try weight(op, 1, rank: 1)
-        guard gain.columns == x.columns else { throw .invalid("'\(gain.name)' is \(words(gain)) for '\(x.name)' \(words(x)); their last dimensions must agree") }
+        guard gain.columns == x.columns else {
+            throw .invalid("'\(gain.name)' is \(words(gain)) for '\(x.name)' \(words(x)); their last dimensions must agree")
+        }
         guard op.epsilon.isFinite, op.epsilon >= 0 else { throw .invalid("epsilon is \(op.epsilon); give a number from 0") }
         try gives(op, x.shape)
     }
@@ -122,7 +124,9 @@ struct ProgramRules {
 
     private mutating func attention(_ op: Operation, _ program: ProgramDescription) throws(DriverFailure) {
         try count(op, 3...3)
-        guard op.kvHeads > 0, op.heads % op.kvHeads == 0 else { throw .invalid("\(op.heads) heads over \(op.kvHeads) KV heads; the second must divide the first") }
+        guard op.kvHeads > 0, op.heads % op.kvHeads == 0 else {
+            throw .invalid("\(op.heads) heads over \(op.kvHeads) KV heads; the second must divide the first")
+        }
         let q = try heads(op, 0, op.heads, op.headDim)
         _ = try heads(op, 1, op.kvHeads, op.headDim)
         _ = try heads(op, 2, op.kvHeads, op.headDim)

@@ -68,6 +68,8 @@ private final class Line: @unchecked Sendable {
     private var items: [Item] = []
     private var head = 0
     private var running: Item?
+    /// The running piece has ended and is signalling: it takes no room any more, but the queue is not idle.
+    private var ending = false
     private var refusing = false
     private var stopping = false
     private var thread: pthread_t?
@@ -77,14 +79,15 @@ private final class Line: @unchecked Sendable {
     init(depth: Int) { self.depth = depth }
 
     private var held: Int { items.count - head + (running == nil ? 0 : 1) }
-    var count: Int { condition.locked { held } }
+    private var taken: Int { held - (ending ? 1 : 0) }
+    var count: Int { condition.locked { taken } }
     var isOwnThread: Bool { condition.locked { thread.map { pthread_equal($0, pthread_self()) != 0 } ?? false } }
 
     func add(_ sync: Sync, _ work: @escaping SubmissionQueue.Work) throws(DriverFailure) {
         try condition.locked { () throws(DriverFailure) in
             guard !refusing else { throw DriverFailure(.failedPrecondition, "the queue takes no work: the device is quiesced; open it again") }
-            guard held < depth else {
-                throw DriverFailure(.resourceExhausted, "the queue holds \(held) pieces of work of at most \(depth); wait for one to end and submit again")
+            guard taken < depth else {
+                throw DriverFailure(.resourceExhausted, "the queue holds \(taken) pieces of work of at most \(depth); wait for one to end and submit again")
             }
             if thread == nil { try start() }
             items.append(Item(sync: sync, work: work))
@@ -114,6 +117,7 @@ private final class Line: @unchecked Sendable {
             perform(item)
             condition.locked {
                 running = nil
+                ending = false
                 condition.wakeAll()
             }
         }
@@ -141,8 +145,10 @@ private final class Line: @unchecked Sendable {
         do throws(DriverFailure) {
             try awaitAll(item.sync.waits)
             let times = try item.work()
+            condition.locked { ending = true }
             item.sync.succeed(times)
         } catch {
+            condition.locked { ending = true }
             item.sync.fail(error)
         }
     }
