@@ -24,4 +24,9 @@ public struct EngineError: Error, Sendable, CustomStringConvertible {
 
     public init(_ error: DriverError) { self.init(.driver, error.description) }
     public var description: String { words }
+
+    /// Runs `body` and turns a driver's failure into the main path's.
+    static func wrapping<R>(_ body: () throws(DriverError) -> R) throws(EngineError) -> R {
+        do throws(DriverError) { return try body() } catch { throw EngineError(error) }
+    }
 }

@@ -15,7 +15,7 @@ public struct PlacedStage: Sendable {
     private static let longestChunk = 512
 
     init(
-        _ stage: StageDevices, _ model: ModelSource, context: Int, sequences: Int, _ catalog: DriverCatalog
+        _ stage: StageDevices, _ model: ModelFile, context: Int, sequences: Int, _ catalog: DriverCatalog
     ) throws(EngineError) {
         var found: [(library: DriverLibrary, info: DeviceInfo)] = []
         for device in stage.devices {
@@ -63,10 +63,11 @@ public struct PlacedPart: Sendable {
     public let problem: EngineError?
 
     init(
-        _ device: StageDevices.Named, _ library: DriverLibrary, _ info: DeviceInfo, _ model: ModelSource, layers: Range<Int>,
+        _ device: StageDevices.Named, _ library: DriverLibrary, _ info: DeviceInfo, _ model: ModelFile, layers: Range<Int>,
         limits: ProgramLimits, blockTokens: Int, blockCount: Int
     ) throws(EngineError) {
-        let description = try model.program(layers: layers)
+        let description: ProgramDescription
+        do throws(ModelError) { description = try model.program(layers: layers) } catch { throw EngineError(.usage, error.description) }
         let h = model.hyperparameters
         self.device = device
         self.library = library

@@ -4,7 +4,7 @@ public import Model
 /// Where each stage of a graph goes, proven before any device is opened: layers, programs, KV pools, memory, and the handoff's conversion.
 /// Drivers are loaded and asked (`describe`, `baton.cost`, `baton.kv` layouts); no device is touched.
 public struct Placement: Sendable {
-    public let model: ModelSource
+    public let model: ModelFile
     public let prefill: PlacedStage
     public let decode: PlacedStage
     /// One for each prefill part and decode part that share layers; empty when both stages are one.
@@ -24,7 +24,7 @@ public struct Placement: Sendable {
     ///   - wire: the dtype the manifest asks for on the wire, nil for automatic.
     ///   - context: from the manifest; nil for the model's own.
     public init(
-        model: ModelSource, prefill: StageDevices, decode: StageDevices, wire: DType? = nil, context: Int? = nil,
+        model: ModelFile, prefill: StageDevices, decode: StageDevices, wire: DType? = nil, context: Int? = nil,
         sequences: Int = 1, catalog: DriverCatalog
     ) throws(EngineError) {
         let length = min(context ?? model.hyperparameters.contextLength, model.hyperparameters.contextLength)

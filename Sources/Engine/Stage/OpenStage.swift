@@ -35,16 +35,17 @@ final class OpenStage {
     ) throws(EngineError) -> Run {
         var run = Run()
         for (index, part) in parts.enumerated() {
+            let base = part.layerValue
+            let value: UInt64
             do throws(DriverError) {
                 if index > 0 { try carry(from: parts[index - 1], to: part, tokens: batch.positions.count) }
-                let base = part.layerValue
-                let value = try part.submit(&batch)
-                do throws(EngineError) { try submitted(index, base) } catch {
-                    _ = try? part.runs.wait(value)
-                    throw error
-                }
-                run.events.append(try part.runs.wait(value, timeout: timeout))
-            } catch let error as DriverError { throw EngineError(error) } catch let error as EngineError { throw error }
+                value = try part.submit(&batch)
+            } catch { throw EngineError(error) }
+            do throws(EngineError) { try submitted(index, base) } catch {
+                _ = try? part.runs.wait(value)
+                throw error
+            }
+            run.events.append(try EngineError.wrapping { () throws(DriverError) in try part.runs.wait(value, timeout: timeout) })
         }
         return run
     }

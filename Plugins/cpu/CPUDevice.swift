@@ -1,0 +1,162 @@
+import CPUKernels
+import DriverKit
+
+/// An open device: two queues, one for batches and one for copies of KV and buffers, so that a handoff runs beside prefill.
+final class CPUDevice: DeviceImplementation {
+    let info: DeviceDescription
+    private let numerics: Numerics
+    private let kernels: Kernels
+    private let host: Host
+    private let budget: MemoryBudget
+    private let queues: [SubmissionQueue]
+    private let execution: Execution
+
+    /// How pools lie in memory.
+    static let storageAxes: [KVLayout.Axis] = [.layer, .block, .plane, .head, .token, .dim]
+    /// Query heads that may share a KV head: the kernels keep their state on the stack.
+    private static let largestGroup = 64
+
+    init(info: DeviceDescription, numerics: Numerics, kernels: Kernels, host: Host) {
+        self.info = info
+        self.numerics = numerics
+        self.kernels = kernels
+        self.host = host
+        budget = MemoryBudget(limit: Int(clamping: info.memoryBytes))
+        queues = [
+            SubmissionQueue(depth: Int(info.queueDepth)), SubmissionQueue(depth: Int(info.queueDepth)),
+        ]
+        execution = Execution(kernels: kernels, numerics: numerics, host: host)
+    }
+
+    private func queue(_ sync: Sync) throws(DriverFailure) -> SubmissionQueue {
+        guard queues.indices.contains(sync.queue) else {
+            throw DriverFailure(.invalidArgument, "queue \(sync.queue) does not exist; the device has \(queues.count)")
+        }
+        return queues[sync.queue]
+    }
+
+    func allocate(_ bytes: Int) throws(DriverFailure) -> any BufferImplementation { try HostBuffer(allocating: bytes, budget: budget) }
+
+    func importMemory(_ memory: Memory, access: Access) throws(DriverFailure) -> any BufferImplementation {
+        try HostBuffer(importing: memory, access: access)
+    }
+
+    func copy(
+        from source: any BufferImplementation, _ sourceOffset: Int, to target: any BufferImplementation, _ targetOffset: Int, length: Int,
+        _ sync: Sync
+    ) throws(DriverFailure) {
+        guard let source = source as? HostBuffer, let target = target as? HostBuffer else {
+            throw DriverFailure(.invalidArgument, "a buffer of another driver; copy through the host")
+        }
+        try queue(sync).submit(sync) { () throws(DriverFailure) in
+            let start = Clock.now()
+            try target.write(targetOffset, UnsafeRawBufferPointer(start: source.base + sourceOffset, count: length))
+            return .wall(since: start)
+        }
+    }
+
+    func compile(_ program: ProgramDescription) throws(DriverFailure) -> any ProgramImplementation {
+        for op in program.operations where op.kind == .attention {
+            guard op.heads / max(1, op.kvHeads) <= Self.largestGroup else {
+                throw DriverFailure(.unimplemented, "\(op.heads) query heads over \(op.kvHeads) KV heads; at most \(Self.largestGroup) may share one")
+            }
+        }
+        return CPUProgram(try Plan(program, kernels: kernels, numerics: numerics, host: host, budget: budget))
+    }
+
+    func submit(_ program: any ProgramImplementation, _ batch: Batch, _ sync: Sync) throws(DriverFailure) {
+        guard let program = program as? CPUProgram else { throw DriverFailure(.invalidArgument, "a program of another driver") }
+        let pool = batch.pool as? Pool
+        var bound = [UnsafeMutablePointer<Float>?](repeating: nil, count: program.description.tensors.count)
+        for binding in batch.bindings {
+            guard let buffer = binding.buffer as? HostBuffer else { throw DriverFailure(.invalidArgument, "a buffer of another driver") }
+            bound[binding.tensor] = (buffer.base + binding.offset).assumingMemoryBound(to: Float.self)
+        }
+        let queue = try queue(sync)
+        nonisolated(unsafe) let places = bound
+        let execution = execution
+        try queue.submit(sync) { [unowned queue] () throws(DriverFailure) in
+            let start = Clock.now()
+            try execution.run(
+                Execution.Run(
+                    plan: program.plan, batch: batch, pool: pool, bound: places, layerDone: { sync.signalLayer($0, .wall(since: start)) },
+                    isCancelled: { queue.isCancelled }))
+            return .wall(since: start)
+        }
+    }
+
+    func createPool(_ pool: KVPoolDescription) throws(DriverFailure) -> any PoolImplementation {
+        guard [.f32, .f16, .bf16].contains(pool.dtype) else { throw DriverFailure(.invalidArgument, "a KV pool of \(pool.dtype); f32, f16 and bf16 can be held") }
+        return try Pool(pool, budget: budget)
+    }
+
+    func sharePool(_ pool: any PoolImplementation, as kind: Memory.Kind) throws(DriverFailure) -> (memory: Memory, layout: KVLayout) {
+        guard kind == .host, let pool = pool as? Pool else { throw DriverFailure(.unimplemented, "this driver shares KV storage as host memory only") }
+        return (.host(pool.base, length: pool.description.byteCount), try KVLayout(for: pool.description, axes: Self.storageAxes))
+    }
+
+    func adoptPool(_ pool: KVPoolDescription, memory: Memory, layout: KVLayout) throws(DriverFailure) -> any PoolImplementation {
+        let wanted = try KVLayout(for: pool, axes: Self.storageAxes)
+        guard memory.kind == .host, layout == wanted else {
+            throw DriverFailure(.unimplemented, "only host memory in this driver's own layout can be adopted; export and import instead")
+        }
+        guard memory.length >= pool.byteCount, let base = UnsafeMutableRawPointer(bitPattern: UInt(memory.address)) else {
+            throw DriverFailure(.outOfRange, "the shared storage has \(memory.length) bytes and the pool needs \(pool.byteCount)")
+        }
+        return Pool(pool, adopting: base + memory.offset)
+    }
+
+    func exportRange(_ pool: any PoolImplementation, _ range: KVRange, _ layout: KVLayout, to memory: Memory, _ sync: Sync) throws(DriverFailure) {
+        try transfer(pool, range, layout, memory, exporting: true, sync)
+    }
+
+    func importRange(_ pool: any PoolImplementation, _ range: KVRange, _ layout: KVLayout, from memory: Memory, _ sync: Sync) throws(DriverFailure) {
+        try transfer(pool, range, layout, memory, exporting: false, sync)
+    }
+
+    private func transfer(
+        _ pool: any PoolImplementation, _ range: KVRange, _ layout: KVLayout, _ memory: Memory, exporting: Bool, _ sync: Sync
+    ) throws(DriverFailure) {
+        guard let pool = pool as? Pool else { throw DriverFailure(.invalidArgument, "a pool of another driver") }
+        let exchange = try KVExchange(pool, range, layout, exporting: exporting)
+        let host = try HostMemory(memory, access: exporting ? [.read, .write] : .read)
+        guard host.length >= exchange.byteCount else {
+            throw DriverFailure(.outOfRange, "the memory has \(host.length) bytes and the range takes \(exchange.byteCount)")
+        }
+        try queue(sync).submit(sync) { () throws(DriverFailure) in
+            let start = Clock.now()
+            exchange.run(host.base)
+            return .wall(since: start)
+        }
+    }
+
+    func copyBlocks(_ pool: any PoolImplementation, _ pairs: [(from: UInt32, to: UInt32)], _ sync: Sync) throws(DriverFailure) {
+        guard let pool = pool as? Pool else { throw DriverFailure(.invalidArgument, "a pool of another driver") }
+        let copies = pairs.map { (Int($0.from), Int($0.to)) }
+        try queue(sync).submit(sync) { () throws(DriverFailure) in
+            let start = Clock.now()
+            for layer in 0..<pool.description.layers {
+                let base = pool.base + layer * pool.layerBytes
+                for (from, to) in copies where from != to {
+                    (base + to * pool.blockBytes).copyMemory(from: base + from * pool.blockBytes, byteCount: pool.blockBytes)
+                }
+            }
+            return .wall(since: start)
+        }
+    }
+
+    func quiesce(timeout: UInt64) throws(DriverFailure) { try SubmissionQueue.quiesce(queues, timeout: timeout) }
+}
+
+/// A compiled program.
+final class CPUProgram: ProgramImplementation {
+    let plan: Plan
+    var description: ProgramDescription { plan.description }
+
+    init(_ plan: Plan) { self.plan = plan }
+
+    var info: ProgramInfo {
+        let row = plan.slotWidths.reduce(0, +) * 4
+        return ProgramInfo(weightBytes: UInt64(plan.packedBytes), workspaceBytes: UInt64(row * max(1, plan.description.maxTokens)))
+    }
+}

@@ -1,0 +1,62 @@
+import DriverKit
+import Glibc
+
+/// Host memory as the device's memory: its own, or imported as it is.
+final class HostBuffer: BufferImplementation, @unchecked Sendable {
+    let base: UnsafeMutableRawPointer
+    let length: Int
+    private let access: Access
+    private let keeper: Keeper
+
+    private enum Keeper {
+        case own(budget: MemoryBudget)
+        /// Somebody else's memory, or a mapping of a descriptor that is ours to undo.
+        case imported(HostMemory)
+    }
+
+    init(allocating length: Int, budget: MemoryBudget) throws(DriverFailure) {
+        try budget.reserve(length, for: "a buffer")
+        base = .allocate(byteCount: length, alignment: 64)
+        base.initializeMemory(as: UInt8.self, repeating: 0, count: length)
+        self.length = length
+        access = [.read, .write]
+        keeper = .own(budget: budget)
+    }
+
+    init(importing memory: Memory, access: Access) throws(DriverFailure) {
+        let host = try HostMemory(memory, access: access)
+        base = host.base
+        length = host.length
+        self.access = access
+        keeper = .imported(host)
+    }
+
+    deinit {
+        if case .own(let budget) = keeper {
+            base.deallocate()
+            budget.release(length)
+        }
+    }
+
+    func write(_ offset: Int, _ source: UnsafeRawBufferPointer) throws(DriverFailure) {
+        guard access.contains(.write) else { throw DriverFailure(.permissionDenied, "the buffer was imported for reading; import it for writing") }
+        guard let from = source.baseAddress else { return }
+        (base + offset).copyMemory(from: from, byteCount: source.count)
+    }
+
+    func read(_ offset: Int, into target: UnsafeMutableRawBufferPointer) throws(DriverFailure) {
+        target.baseAddress?.copyMemory(from: base + offset, byteCount: target.count)
+    }
+
+    func map(_ access: Access) throws(DriverFailure) -> UnsafeMutableRawPointer {
+        guard self.access.isSuperset(of: access) else {
+            throw DriverFailure(.permissionDenied, "the buffer was imported for reading; import it for writing")
+        }
+        return base
+    }
+
+    func export(as kind: Memory.Kind) throws(DriverFailure) -> Memory {
+        guard kind == .host else { throw DriverFailure(.unimplemented, "this driver names buffers as host memory only") }
+        return .host(base, length: length)
+    }
+}

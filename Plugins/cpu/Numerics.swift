@@ -1,0 +1,65 @@
+import CPUKernels
+import DriverKit
+import Glibc
+
+/// How linear operations compute.
+enum Numerics: String, CaseIterable {
+    /// Quantised weights by activations in int8 blocks of 32, integer products, f32 sums over blocks.
+    case native
+    /// Weights dequantised exactly, activations as they are, f32.
+    case f32
+    /// Both operands rounded to nearest even; products exact, sums f32.
+    case bf16, f16
+
+    /// The kernels' number of the type operands are rounded to; nil when they are not.
+    var operandType: Int32? {
+        switch self {
+        case .native, .f32: nil
+        case .bf16: Int32(CPUK_BF16.rawValue)
+        case .f16: Int32(CPUK_F16.rawValue)
+        }
+    }
+
+    /// What KV is kept in when nothing else is asked for.
+    var kvDType: DType {
+        switch self {
+        case .native, .f16: .f16
+        case .f32: .f32
+        case .bf16: .bf16
+        }
+    }
+}
+
+/// The kernels of an instruction set, chosen when a device opens: the best the processor has, or what BATON_CPU_ISA names.
+struct Kernels: @unchecked Sendable {
+    let table: UnsafePointer<cpuk_table>
+    let name: String
+
+    private static let names = ["scalar", "avx2", "avx512"]
+
+    init() throws(DriverFailure) {
+        let best = Int(cpuk_best())
+        guard let wanted = getenv("BATON_CPU_ISA").map({ String(cString: $0) }), !wanted.isEmpty else {
+            try self.init(index: best)
+            return
+        }
+        guard let index = Self.names.firstIndex(of: wanted) else {
+            throw DriverFailure(.invalidArgument, "BATON_CPU_ISA is '\(wanted)'; give one of \(Self.names.joined(separator: ", "))")
+        }
+        guard index <= best else {
+            throw DriverFailure(.invalidArgument, "BATON_CPU_ISA asks for \(wanted) and this processor has \(Self.names[best]) at most")
+        }
+        try self.init(index: index)
+    }
+
+    private init(index: Int) throws(DriverFailure) {
+        guard let table = cpuk_for(Int32(index)) else { throw DriverFailure(.internal, "no kernels for \(Self.names[index])") }
+        self.table = table
+        name = Self.names[index]
+    }
+}
+
+extension DType {
+    /// The kernels' number of a type is the contract's.
+    var kernelType: Int32 { Int32(rawValue) }
+}

@@ -1,0 +1,113 @@
+import CPUKernels
+import DriverKit
+
+/// A compiled program: weights readied, activations placed in slots that are used again once their last reader has run.
+final class Plan: @unchecked Sendable {
+    let description: ProgramDescription
+    /// For each op that is linear, its weight; indexed like `description.operations`.
+    let weights: [PreparedWeight?]
+    /// Slot of each activation; -1 for weights, inputs and outputs, which lie elsewhere.
+    let slots: [Int]
+    /// Floats in a row of each slot.
+    let slotWidths: [Int]
+    /// 16-bit panels made at compile, charged to the device.
+    let packedBytes: Int
+    private let packed: Scratch
+    private let budget: MemoryBudget
+
+    init(
+        _ description: ProgramDescription, kernels: Kernels, numerics: Numerics, host: Host, budget: MemoryBudget
+    ) throws(DriverFailure) {
+        self.description = description
+        self.budget = budget
+        let bytes = Self.packedBytes(description, numerics)
+        try budget.reserve(bytes, for: "repacked weights")
+        packedBytes = bytes
+        packed = Scratch()
+        weights = try Self.prepare(description, kernels, numerics, host, into: packed, bytes: bytes)
+        (slots, slotWidths) = Self.place(description)
+    }
+
+    deinit { budget.release(packedBytes) }
+
+    private static func packedBytes(_ program: ProgramDescription, _ numerics: Numerics) -> Int {
+        guard let type = numerics.operandType else { return 0 }
+        var total = 0
+        for weight in Set(program.operations.filter { $0.kind == .linear }.map { $0.inputs[1] }) {
+            let tensor = program.tensors[weight]
+            total += PreparedWeight.packedBytes(type, inputs: tensor.columns, outputs: tensor.rows)
+        }
+        return total
+    }
+
+    private static func prepare(
+        _ program: ProgramDescription, _ kernels: Kernels, _ numerics: Numerics, _ host: Host, into room: Scratch, bytes: Int
+    ) throws(DriverFailure) -> [PreparedWeight?] {
+        var made: [Int: PreparedWeight] = [:]
+        var next = bytes > 0 ? room.room(bytes) : room.base
+        var all: [PreparedWeight?] = []
+        let count = max(1, program.operations.count)
+        for (index, op) in program.operations.enumerated() {
+            guard op.kind == .linear else { all.append(nil); continue }
+            if made[op.inputs[1]] == nil {
+                let weight = try weight(program, op.inputs[1], kernels, numerics, host, &next)
+                made[op.inputs[1]] = weight
+            }
+            all.append(made[op.inputs[1]])
+            program.report(Double(index) / Double(count))
+        }
+        program.report(1)
+        return all
+    }
+
+    private static func weight(
+        _ program: ProgramDescription, _ index: Int, _ kernels: Kernels, _ numerics: Numerics, _ host: Host,
+        _ next: inout UnsafeMutableRawPointer
+    ) throws(DriverFailure) -> PreparedWeight {
+        let tensor = program.tensors[index]
+        let stored = try tensor.bytes()
+        let (inputs, outputs) = (tensor.columns, tensor.rows)
+        guard let type = numerics.operandType else {
+            let form: PreparedWeight.Form = numerics == .native && tensor.dtype.blockElements == 32 ? .quantised : .rows
+            return PreparedWeight(form: form, type: tensor.dtype.kernelType, base: stored, inputs: inputs, outputs: outputs)
+        }
+        let weight = PreparedWeight(form: .panels, type: type, base: next, inputs: inputs, outputs: outputs)
+        nonisolated(unsafe) let (target, source, table) = (next, stored, kernels.table)
+        let from = tensor.dtype.kernelType
+        host.parallelFor(weight.panelCount, grain: 4) { begin, end, _ in
+            withUnsafeTemporaryAllocation(of: Float.self, capacity: inputs) { row in
+                for panel in begin..<end {
+                    cpuk_pack_panel(
+                        table, from, source, inputs, panel * 16, min(16, outputs - panel * 16), type, target + panel * weight.panelBytes,
+                        row.baseAddress)
+                }
+            }
+        }
+        next += PreparedWeight.packedBytes(type, inputs: inputs, outputs: outputs)
+        return weight
+    }
+
+    /// Slots by liveness: a slot is free again after the op that last reads what is in it.
+    private static func place(_ program: ProgramDescription) -> (slots: [Int], widths: [Int]) {
+        var lastUse = [Int](repeating: -1, count: program.tensors.count)
+        for (index, op) in program.operations.enumerated() {
+            for input in op.inputs { lastUse[input] = index }
+            lastUse[op.output] = max(lastUse[op.output], index)
+        }
+        var slots = [Int](repeating: -1, count: program.tensors.count)
+        var widths: [Int] = []
+        var free: [Int] = []
+        for (index, op) in program.operations.enumerated() {
+            let tensor = program.tensors[op.output]
+            if tensor.role == .activation {
+                let width = tensor.columns
+                let fitting = free.indices.min { abs(widths[free[$0]] - width) < abs(widths[free[$1]] - width) }
+                let slot = fitting.map { free.remove(at: $0) } ?? widths.count
+                if slot == widths.count { widths.append(width) } else { widths[slot] = max(widths[slot], width) }
+                slots[op.output] = slot
+            }
+            for tensor in Set(op.inputs + [op.output]) where lastUse[tensor] == index && slots[tensor] >= 0 { free.append(slots[tensor]) }
+        }
+        return (slots, widths)
+    }
+}

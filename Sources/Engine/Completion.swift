@@ -1,0 +1,61 @@
+import Tokens
+
+/// The tokens of one completion as they come: sampled, streamed as text, stopped.
+struct Completion {
+    private var sampler: Sampler
+    private var stream = TokenStream()
+    private var rule: StopRule
+    private let tokenizer: Tokenizer
+    private let filters: ForeignHooks
+    private var history: [Int32]
+    private(set) var tokens: [Int32] = []
+    private(set) var text = ""
+    private let limit: Int
+
+    init(_ request: Request, maxTokens: Int, tokenizer: Tokenizer, filters: ForeignHooks) {
+        sampler = Sampler(request.sampling)
+        rule = StopRule(strings: request.stops, ends: request.obeysEnd ? tokenizer.ends : [], maxTokens: maxTokens)
+        self.tokenizer = tokenizer
+        self.filters = filters
+        history = request.prompt
+        limit = maxTokens
+    }
+
+    var last: Int32 { tokens.last ?? 0 }
+
+    /// Samples from `logits`; gives why the completion ended, if it did.
+    mutating func next(_ logits: inout [Float], _ emit: (String) -> Void) throws(EngineError) -> FinishReason? {
+        guard limit > 0 else { return .length }
+        try filters.filter(&logits, history: history)
+        let token = try sample(&logits)
+        tokens.append(token)
+        history.append(token)
+        let piece = tokenizer.isSpecial(token) ? "" : stream.append(tokenizer.bytes(of: token))
+        let taken = rule.take(token: token, text: piece)
+        say(taken.emit, emit)
+        if let finish = taken.finish {
+            if finish == .length { say(rule.finish(stream.finish()), emit) }
+            try filters.guardOutput(text)
+            return finish
+        }
+        return nil
+    }
+
+    private mutating func sample(_ logits: inout [Float]) throws(EngineError) -> Int32 {
+        var result: Result<Int32, TokensError>?
+        logits.withUnsafeMutableBufferPointer { buffer in
+            do throws(TokensError) { result = .success(try sampler.next(buffer, history: history)) } catch { result = .failure(error) }
+        }
+        switch result {
+        case .success(let token): return token
+        case .failure(let error): throw EngineError(.driver, "sampling: \(error)")
+        case nil: return 0
+        }
+    }
+
+    private mutating func say(_ piece: String, _ emit: (String) -> Void) {
+        guard !piece.isEmpty else { return }
+        text += piece
+        emit(piece)
+    }
+}

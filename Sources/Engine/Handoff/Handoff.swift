@@ -1,0 +1,285 @@
+import Driver
+
+/// Carries the KV of one sequence from prefill's devices to decode's, layer by layer while prefill goes on.
+///
+/// Decisions are `HandoffMachine`'s; this does what it says. Exports are queued behind the layer events of prefill, on the copy queue;
+/// the host converts and checks each piece in its own memory, then queues the import. Used by one thread.
+final class Handoff {
+    private let links: [HandoffLink]
+    private let prefill: OpenStage
+    private let decode: OpenStage
+    private let settings: HandoffSettings
+    private let tamper: (@Sendable (Int, UnsafeMutableRawBufferPointer) -> Void)?
+    private var machine: HandoffMachine
+    private var staging: Staging
+    private var prefillBlocks: [UInt32]
+    private var decodeBlocks: [UInt32]
+    private(set) var figures = HandoffFigures()
+    /// Modelled times, where both devices have modelled clocks.
+    private var modelled: ModelledTransfer?
+    private let trace: Trace?
+
+    struct Pending {
+        var piece: Int
+        var part: OpenPart
+        var value: UInt64
+    }
+    private var pendingImports: [Pending] = []
+
+    init(
+        links: [HandoffLink], from prefill: OpenStage, to decode: OpenStage, prefillBlocks: [UInt32], decodeBlocks: [UInt32],
+        generation: UInt64, tokens: Int, settings: HandoffSettings, trace: Trace?,
+        tamper: (@Sendable (Int, UnsafeMutableRawBufferPointer) -> Void)?
+    ) throws(EngineError) {
+        self.links = links
+        self.prefill = prefill
+        self.decode = decode
+        self.settings = settings
+        self.prefillBlocks = prefillBlocks
+        self.decodeBlocks = decodeBlocks
+        self.trace = trace
+        self.tamper = tamper
+        machine = HandoffMachine(tokens: tokens, deadline: settings.deadline, now: WallClock.now)
+        _ = machine.handle(.reserved(generation: generation), now: WallClock.now)
+        do throws(DriverError) { staging = try Staging() } catch { throw EngineError(error) }
+        let clocks = Set((prefill.parts + decode.parts).map(\.device.info.clock))
+        if clocks == [.modelled] { modelled = ModelledTransfer() }
+    }
+
+    var state: HandoffState { machine.state }
+
+    /// Moves the KV of tokens `range` of the layers of `part`, whose run's layer events begin at `base`. `range` begins at a token step.
+    func drain(part: Int, base: UInt64, tokens range: Range<Int>) throws(EngineError) {
+        let from = prefill.parts[part]
+        for link in links where link.prefillPart == part {
+            for layers in groups(link, range.count) {
+                let ready = base + UInt64(layers.upperBound - from.layers.lowerBound)
+                try move(link, layers, range, after: ready, from: from)
+            }
+        }
+    }
+
+    /// Layers that go in one piece: one at a time with overlap, else as many as fit a piece.
+    private func groups(_ link: HandoffLink, _ tokens: Int) -> [Range<Int>] {
+        let perLayer = max(1, link.plan.wireBytes(tokens: tokens, layers: 1))
+        let size = settings.overlapsLayers ? 1 : max(1, Staging.pieceBytes / perLayer)
+        return stride(from: link.layers.lowerBound, to: link.layers.upperBound, by: size).map {
+            $0..<min($0 + size, link.layers.upperBound)
+        }
+    }
+
+    private func move(_ link: HandoffLink, _ layers: Range<Int>, _ range: Range<Int>, after ready: UInt64, from: OpenPart) throws(EngineError) {
+        let step = link.plan.tokenStep
+        let perStep = max(1, link.plan.wireBytes(tokens: step, layers: layers.count))
+        let most = max(step, Staging.pieceBytes / perStep * step)
+        var start = range.lowerBound
+        while start < range.upperBound {
+            let end = min(start + most, range.upperBound)
+            try piece(link, layers, start..<end, after: ready, from: from)
+            start = end
+        }
+    }
+
+    private func piece(_ link: HandoffLink, _ layers: Range<Int>, _ tokens: Range<Int>, after ready: UInt64, from: OpenPart) throws(EngineError) {
+        do throws(DriverError) {
+            try carry(link, layers, tokens, after: ready, from: from)
+        } catch { try fail(error) }
+        if case .aborted = machine.state { try abort() }
+    }
+
+    private func carry(_ link: HandoffLink, _ layers: Range<Int>, _ tokens: Range<Int>, after ready: UInt64, from: OpenPart) throws(DriverError) {
+        let index = figures.pieces
+        let plan = link.plan
+        let produced = try from.layerEvents.wait(ready, timeout: settings.deadline &+ settings.patience)
+        let began = WallClock.now
+        let slot = try staging.slot(
+            wire: plan.wireBytes(tokens: tokens.count, layers: layers.count),
+            converted: plan.conversion.isEmpty ? 0 : plan.importBytes(tokens: tokens.count, layers: layers.count),
+            free: { (value: Int) throws(DriverError) in try self.retire(piece: value) })
+        let exported = try export(link, layers, tokens, from, slot, after: ready)
+        let sent = settings.checksum ? Checksum.of(UnsafeRawBufferPointer(slot.wire)) : nil
+        tamper?(index, slot.wire)
+        let found = settings.checksum ? Checksum.of(UnsafeRawBufferPointer(slot.wire)) : nil
+        figures.pieces += 1
+        figures.bytes += slot.wire.count
+        let actions = machine.handle(.arrived(piece: index, generation: machine.generation, sent: sent, found: found), now: WallClock.now)
+        guard actions.contains(.importPiece(index)) else { return }
+        try importPiece(link, layers, tokens, slot, index)
+        let ended = WallClock.now
+        figures.busy &+= ended - began
+        trace?.span("piece \(index)", .handoff, from: began, to: ended, arguments: [("layers", "\(layers)"), ("tokens", "\(tokens)"), ("bytes", "\(slot.wire.count)")])
+        modelled?.add(ready: produced.end, export: exported.nanoseconds, bytes: slot.wire.count)
+    }
+
+    private func export(
+        _ link: HandoffLink, _ layers: Range<Int>, _ tokens: Range<Int>, _ from: OpenPart, _ slot: Staging.Slot, after ready: UInt64
+    ) throws(DriverError) -> Event {
+        var sync = Sync(queue: from.copyQueue)
+        sync.wait(for: from.layerEvents, ready)
+        sync.signal(from.exports, from.exportValue + 1)
+        let range = KVRange(layers: layers, blocks: Self.blocks(prefillBlocks, tokens, link.plan.from.blockTokens), tokens: tokens.count)
+        try from.pool.export(range, as: link.plan.from, to: .host(slot.wireBase, count: slot.wire.count), sync: sync)
+        from.exportValue += 1
+        return try from.exports.wait(from.exportValue, timeout: settings.deadline)
+    }
+
+    private func importPiece(
+        _ link: HandoffLink, _ layers: Range<Int>, _ tokens: Range<Int>, _ slot: Staging.Slot, _ index: Int
+    ) throws(DriverError) {
+        let to = decode.parts[link.decodePart]
+        var (base, count) = (UnsafeRawPointer(slot.wireBase), slot.wire.count)
+        if !link.plan.conversion.isEmpty {
+            KVConversion(from: link.plan.from, to: link.plan.to).run(
+                UnsafeRawBufferPointer(slot.wire), to: slot.converted, layers: layers.count, tokens: tokens.count)
+            (base, count) = (UnsafeRawPointer(slot.convertedBase), slot.converted.count)
+        }
+        var sync = Sync(queue: to.copyQueue)
+        sync.signal(to.imports, to.importValue + 1)
+        let range = KVRange(layers: layers, blocks: Self.blocks(decodeBlocks, tokens, link.plan.to.blockTokens), tokens: tokens.count)
+        try to.pool.import(range, as: link.plan.to, from: .host(base, count: count), sync: sync)
+        to.importValue += 1
+        pendingImports.append(Pending(piece: index, part: to, value: to.importValue))
+    }
+
+    /// The blocks that hold `tokens`, which begin at a block.
+    private static func blocks(_ table: [UInt32], _ tokens: Range<Int>, _ blockTokens: Int) -> [UInt32] {
+        Array(table[tokens.lowerBound / blockTokens..<(tokens.upperBound + blockTokens - 1) / blockTokens])
+    }
+
+    /// Waits for imports up to and including `piece`, so that its staging may be used again.
+    private func retire(piece: Int) throws(DriverError) {
+        while let first = pendingImports.first, first.piece <= piece {
+            let event = try first.part.imports.wait(first.value, timeout: settings.deadline)
+            modelled?.imported(event.nanoseconds)
+            pendingImports.removeFirst()
+            _ = machine.handle(.imported(piece: first.piece), now: WallClock.now)
+        }
+    }
+
+    /// Prefill has ended: waits for what is on its way and adopts.
+    /// - Parameter modelledEnd: the modelled end of prefill.
+    func finish(modelledEnd: UInt64?) throws(EngineError) {
+        let ended = WallClock.now
+        do throws(DriverError) { try retire(piece: .max) } catch { try fail(error) }
+        let actions = machine.handle(.prefillEnded(pieces: figures.pieces), now: WallClock.now)
+        guard actions.contains(.adopt) else { return try abort() }
+        figures.exposed = WallClock.now - ended
+        figures.hidden = figures.busy > figures.exposed ? figures.busy - figures.exposed : 0
+        if let modelledEnd { figures.modelled = modelled?.result(prefillEnd: modelledEnd) }
+    }
+
+    private func fail(_ error: DriverError) throws(EngineError) {
+        let reason: HandoffAbort =
+            error.code == .deadlineExceeded ? .deadline(milliseconds: Int(settings.deadline / 1_000_000)) : .deviceFailed(error.description)
+        _ = machine.handle(.failed(reason), now: WallClock.now)
+        try abort()
+    }
+
+    private func abort() throws(EngineError) { throw EngineError(.handoff, "handoff \(machine.state)") }
+}
+
+/// What the manifest says of handoffs.
+public struct HandoffSettings: Sendable, Hashable {
+    public var overlapsLayers: Bool
+    public var checksum: Bool
+    /// Nanoseconds that a piece may take, and that may pass from the end of prefill to adoption.
+    public var deadline: UInt64
+    /// Prefill again on the decode device when a handoff fails; else the request fails.
+    public var recomputes: Bool
+    /// Nanoseconds that the prefill of one batch may take before its layers are taken to be lost.
+    var patience: UInt64 = 600_000_000_000
+
+    public init(overlapsLayers: Bool = true, checksum: Bool = true, deadline: UInt64 = 2_000_000_000, recomputes: Bool = true) {
+        self.overlapsLayers = overlapsLayers
+        self.checksum = checksum
+        self.deadline = deadline
+        self.recomputes = recomputes
+    }
+}
+
+/// Host memory that pieces pass through: a few slots, used in turn.
+struct Staging {
+    /// What hosts send at once.
+    static let pieceBytes = 1 << 20
+    private static let count = 4
+
+    final class Slot {
+        private let region: HostRegion
+        private(set) var wireCount = 0
+        private(set) var convertedCount = 0
+        fileprivate var piece = -1
+
+        init(bytes: Int) throws(DriverError) { region = try HostRegion(count: bytes) }
+
+        var capacity: Int { region.count }
+        var wireBase: UnsafeMutableRawPointer { region.base }
+        var convertedBase: UnsafeMutableRawPointer { region.base + (wireCount + 63) / 64 * 64 }
+        var wire: UnsafeMutableRawBufferPointer { UnsafeMutableRawBufferPointer(start: wireBase, count: wireCount) }
+        var converted: UnsafeMutableRawBufferPointer { UnsafeMutableRawBufferPointer(start: convertedBase, count: convertedCount) }
+
+        fileprivate func take(piece: Int, wire: Int, converted: Int) {
+            self.piece = piece
+            wireCount = wire
+            convertedCount = converted
+        }
+    }
+
+    private var slots: [Slot] = []
+    private var next = 0
+
+    init() throws(DriverError) {
+        for _ in 0..<Self.count { slots.append(try Slot(bytes: 2 * Self.pieceBytes + 64)) }
+    }
+
+    /// The next slot, once what was in it is no longer needed.
+    mutating func slot(
+        wire: Int, converted: Int, free: (Int) throws(DriverError) -> Void
+    ) throws(DriverError) -> Slot {
+        let index = next % Self.count
+        if next >= Self.count { try free(next - Self.count) }
+        let needed = (wire + 63) / 64 * 64 + converted
+        if slots[index].capacity < needed { slots[index] = try Slot(bytes: needed) }
+        slots[index].take(piece: next, wire: wire, converted: converted)
+        next += 1
+        return slots[index]
+    }
+}
+
+/// What one handoff took.
+struct HandoffFigures {
+    var pieces = 0
+    /// Bytes exported.
+    var bytes = 0
+    /// Wall nanoseconds in which pieces were on their way.
+    var busy: UInt64 = 0
+    /// Wall nanoseconds after prefill had ended, and before.
+    var exposed: UInt64 = 0
+    var hidden: UInt64 = 0
+    var modelled: (exposed: UInt64, hidden: UInt64)?
+}
+
+/// The same pieces on modelled clocks: each is exported when its layers are complete and the exporter is free, then imported.
+/// Only differences of one device's clock are used; the two devices' clocks are not compared.
+struct ModelledTransfer {
+    private var pieces: [(ready: UInt64, export: UInt64)] = []
+    private var imports: [UInt64] = []
+
+    mutating func add(ready: UInt64, export: UInt64, bytes: Int) { pieces.append((ready, export)) }
+    mutating func imported(_ nanoseconds: UInt64) { imports.append(nanoseconds) }
+
+    /// Nanoseconds after and before the end of prefill in which a piece was on its way.
+    func result(prefillEnd: UInt64) -> (exposed: UInt64, hidden: UInt64) {
+        var exporterFree: UInt64 = 0
+        var importerFree: UInt64 = 0
+        var busy: UInt64 = 0
+        for (index, piece) in pieces.enumerated() {
+            let exported = max(piece.ready, exporterFree) + piece.export
+            let took = imports.indices.contains(index) ? imports[index] : 0
+            exporterFree = exported
+            importerFree = max(exported, importerFree) + took
+            busy += piece.export + took
+        }
+        let exposed = importerFree > prefillEnd ? importerFree - prefillEnd : 0
+        return (exposed, busy > exposed ? busy - exposed : 0)
+    }
+}

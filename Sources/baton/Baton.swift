@@ -1,0 +1,42 @@
+import ArgumentParser
+
+/// The command. It wires; everything it prints is computed below.
+@main
+struct Baton: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "baton",
+        abstract: "Runs language models with prefill and decode on different accelerators.",
+        discussion: """
+            A manifest names the devices, and which of them prefills and which decodes; drivers are loaded when they are needed.
+
+            EXAMPLES
+              baton run Examples/disaggregated.yaml --prompt "What is gravity?"
+              baton explain Examples/disaggregated.yaml --svg plan.svg
+              baton drivers --json
+              baton call libm.so.6 'f64 cos(f64)' 0.5
+
+            EXIT CODES
+              0 done    1 it failed while running    2 the manifest, model or input is wrong    64 the command line is wrong
+
+            ENVIRONMENT
+              BATON_DRIVER_FILES, BATON_ADD_DRIVER_FILES   driver files, separated by ':'; the first replaces what is searched
+              BATON_DRIVERS_SELECT, BATON_DRIVERS_DISABLE  globs over driver names, separated by ','
+              BATON_MODELS                                 the folder of models
+              BATON_THREADS                                threads of the worker pool
+              BATON_CPU_ISA                                scalar, avx2 or avx512 for the cpu driver
+            """,
+        version: "1.0.0",
+        subcommands: [Run.self, ScoreCommand.self, Tokenize.self, Explain.self, Drivers.self, Devices.self, Call.self, ModelCommand.self])
+
+    /// Failures are one line on standard error; the exit code says whose they are.
+    static func main() {
+        do {
+            var command = try parseAsRoot()
+            try command.run()
+        } catch let failure as Failure {
+            Terminal.fail(failure)
+        } catch {
+            exit(withError: error)
+        }
+    }
+}
