@@ -97,7 +97,13 @@ final class ToyBuffer: BufferImplementation, @unchecked Sendable {
 final class ToyProgram: ProgramImplementation {
     let description: ProgramDescription
     let info = ProgramInfo(buckets: [8, 16], weightBytes: 10, workspaceBytes: 20)
-    init(_ description: ProgramDescription) { self.description = description }
+    /// What was compiled last, on any device of the tests; all compile the same.
+    static let last = Mutex<ProgramDescription?>(nil)
+
+    init(_ description: ProgramDescription) {
+        self.description = description
+        Self.last.withLock { $0 = description }
+    }
 }
 
 final class ToyPool: PoolImplementation, @unchecked Sendable {
