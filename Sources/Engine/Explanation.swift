@@ -1,4 +1,5 @@
 import Driver
+import Model
 
 /// What a placement comes to, for `baton explain`: plain values, nothing opened. Times say their clock.
 public struct Explanation: Sendable, Encodable {

@@ -45,7 +45,9 @@ public final class ReferenceEngine: DeviceEngine, @unchecked Sendable {
 
     public func compile(_ program: ProgramDescription) throws(DriverFailure) -> any ProgramImplementation {
         let compile = try calls.slot(calls.programs.compile, "compile")
-        let handle = try program.withContract { desc throws(DriverFailure) in try calls.make("program") { compile(calls.device, desc, $0, $1) } }
+        let handle = try calls.make("program") { out, status in
+            program.withContract(places: program.places) { compile(calls.device, $0, out, status) }
+        }
         return PeerProgram(calls, handle, program)
     }
 
@@ -68,8 +70,10 @@ public final class ReferenceEngine: DeviceEngine, @unchecked Sendable {
             sync.signals = signal
             sync.layer_timeline = layers
             sync.layer_base = base
-            try batch.withContract { (raw: UnsafePointer<baton_batch>) throws(DriverFailure) in
-                try calls.call { submit(calls.device, program.handle, raw, &sync, $0) }
+            try calls.call { status in
+                batch.withContract(pool: (batch.pool as? PeerPool)?.handle, places: batch.places) {
+                    submit(calls.device, program.handle, $0, &sync, status)
+                }
             }
         }
         runValue += 1
@@ -99,19 +103,9 @@ public final class ReferenceEngine: DeviceEngine, @unchecked Sendable {
     private func transfer(_ pool: any PoolImplementation, _ range: KVRange, _ layout: KVLayout, _ memory: Memory, _ function: Transfer) throws(DriverFailure) {
         guard let pool = pool as? PeerPool else { throw DriverFailure(.invalidArgument, "a pool of another engine") }
         var (layout, memory) = (layout.contract, memory.contract)
-        let failure = range.blocks.withUnsafeBufferPointer { blocks -> DriverFailure? in
-            var raw = baton_kv_range.sized()
-            raw.first_layer = UInt32(range.firstLayer)
-            raw.layer_count = UInt32(range.layerCount)
-            raw.block_count = UInt32(blocks.count)
-            raw.blocks = blocks.baseAddress
-            raw.token_count = UInt32(range.tokenCount)
-            do throws(DriverFailure) {
-                try calls.call { function(calls.device, pool.handle, &raw, &layout, &memory, nil, $0) }
-                return nil
-            } catch { return error }
+        try calls.call { status in
+            range.withContract { function(calls.device, pool.handle, $0, &layout, &memory, nil, status) }
         }
-        if let failure { throw failure }
     }
 
     public func copyBlocks(_ pool: any PoolImplementation, _ pairs: [(from: UInt32, to: UInt32)]) throws(DriverFailure) {
@@ -178,4 +172,28 @@ final class PeerPool: PoolImplementation, @unchecked Sendable {
     }
 
     deinit { calls.kv?.pointee.release?(calls.device, handle) }
+}
+
+extension ProgramDescription {
+    /// Where the peer keeps each weight.
+    fileprivate var places: [Int: Place] {
+        var places: [Int: Place] = [:]
+        for (index, tensor) in tensors.enumerated() {
+            if let buffer = tensor.buffer as? PeerBuffer { places[index] = Place(buffer: buffer.handle, offset: UInt64(tensor.offset)) }
+        }
+        return places
+    }
+}
+
+extension Batch {
+    /// Where the peer keeps each bound tensor.
+    fileprivate var places: [Int: ProgramDescription.Place] {
+        var places: [Int: ProgramDescription.Place] = [:]
+        for binding in bindings {
+            if let buffer = binding.buffer as? PeerBuffer {
+                places[binding.tensor] = ProgramDescription.Place(buffer: buffer.handle, offset: UInt64(binding.offset))
+            }
+        }
+        return places
+    }
 }
