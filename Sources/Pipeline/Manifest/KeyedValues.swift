@@ -6,7 +6,7 @@ struct KeyedValues {
     let position: SourcePosition
     /// For messages: "the manifest", "handoff", "device trn".
     let what: String
-    private let pairs: [(key: Located<String>, value: SourceValue)]
+    private let pairs: [SourcePair]
 
     /// Any keys.
     init(_ value: SourceValue, _ what: String, file: String, wanted: String) throws(ManifestError) {
@@ -24,13 +24,13 @@ struct KeyedValues {
     }
 
     func refuseOthers(than keys: [String]) throws(ManifestError) {
-        for (key, _) in pairs where !keys.contains(key.value) {
+        for key in pairs.map(\.key) where !keys.contains(key.value) {
             let hint = Words.suggestion(for: key.value, of: keys, called: "its keys")
             throw ManifestError(.unknownKey, file, key.position, "unknown key \(Words.quoted(key.value)) in \(what)\(hint)")
         }
     }
 
-    var all: [(key: Located<String>, value: SourceValue)] { pairs }
+    var all: [SourcePair] { pairs }
 
     subscript(_ key: String) -> SourceValue? { pairs.first { $0.key.value == key }?.value }
 

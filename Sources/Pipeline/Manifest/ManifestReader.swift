@@ -47,7 +47,7 @@ struct ManifestReader {
             throw ManifestError(.missingKey, file, value.position, "devices is empty; write at least one, as {host: {driver: cpu}}")
         }
         var list: [Manifest.Device] = []
-        for (name, value) in keys.all { list.append(try device(scalars.name(name, of: "device"), value)) }
+        for pair in keys.all { list.append(try device(scalars.name(pair.key, of: "device"), pair.value)) }
         return list
     }
 
@@ -66,9 +66,9 @@ struct ManifestReader {
     private func options(_ value: SourceValue, _ device: String) throws(ManifestError) -> [Manifest.Device.Option] {
         let keys = try KeyedValues(value, "options of \(device)", file: file, wanted: "a mapping of names to values, as {chips: 1}")
         var list: [Manifest.Device.Option] = []
-        for (name, value) in keys.all {
-            let value = try scalars.text(value, "option \(Words.quoted(name.value))", "a number, a word or text")
-            list.append(Manifest.Device.Option(name: try scalars.name(name, of: "option"), value: value))
+        for pair in keys.all {
+            let value = try scalars.text(pair.value, "option \(Words.quoted(pair.key.value))", "a number, a word or text")
+            list.append(Manifest.Device.Option(name: try scalars.name(pair.key, of: "option"), value: value))
         }
         return list
     }

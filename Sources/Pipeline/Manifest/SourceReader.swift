@@ -69,10 +69,8 @@ struct SourceReader {
         }
     }
 
-    private mutating func pairs(
-        _ mapping: Node.Mapping, depth: Int
-    ) throws(ManifestError) -> [(key: Located<String>, value: SourceValue)] {
-        var pairs: [(key: Located<String>, value: SourceValue)] = []
+    private mutating func pairs(_ mapping: Node.Mapping, depth: Int) throws(ManifestError) -> [SourcePair] {
+        var pairs: [SourcePair] = []
         var seen: Set<String> = []
         for (keyNode, valueNode) in mapping {
             let key = try value(keyNode, depth: depth + 1)
@@ -81,7 +79,7 @@ struct SourceReader {
             }
             guard !key.isNothing, !name.isEmpty else { throw refused(key.position, "a key is a name, and nothing stands before the ':'") }
             guard seen.insert(name).inserted else { throw duplicate(name, key.position) }
-            pairs.append((Located(name, at: key.position), try value(valueNode, depth: depth + 1)))
+            pairs.append(SourcePair(key: Located(name, at: key.position), value: try value(valueNode, depth: depth + 1)))
         }
         return pairs
     }

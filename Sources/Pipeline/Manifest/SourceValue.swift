@@ -2,12 +2,12 @@
 
 /// A value of the manifest before anything is known about what it means.
 struct SourceValue {
-    enum Content {
+    indirect enum Content {
         /// `isPlain` is false for quoted text, which is text whatever it looks like.
         case scalar(String, isPlain: Bool)
         case list([SourceValue])
         /// Keys are all different.
-        case mapping([(key: Located<String>, value: SourceValue)])
+        case mapping([SourcePair])
     }
     let content: Content
     let position: SourcePosition
@@ -27,4 +27,10 @@ struct SourceValue {
         case .scalar(let text, _): Words.quoted(text)
         }
     }
+}
+
+/// A key of a mapping and what stands after it.
+struct SourcePair {
+    let key: Located<String>
+    let value: SourceValue
 }

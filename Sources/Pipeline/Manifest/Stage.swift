@@ -38,5 +38,10 @@ extension Manifest {
         /// Proven to be what `hook` calls.
         public let signature: Located<ForeignSignature>
         public let hook: Located<ForeignHook>
+
+        /// The signature with the symbol's name in it, which is what a caller of C functions asks for.
+        public var boundSignature: ForeignSignature {
+            ForeignSignature(returnType: signature.value.returnType, name: function.value, parameters: signature.value.parameters)
+        }
     }
 }

@@ -10,7 +10,7 @@ extension ManifestReader {
             throw ManifestError(.badValue, file, value.position, "\(keys.all.count) stages; at most \(Self.maximumCount)")
         }
         var list: [Manifest.Stage] = []
-        for (name, value) in keys.all { list.append(try stage(scalars.name(name, of: "stage"), value)) }
+        for pair in keys.all { list.append(try stage(scalars.name(pair.key, of: "stage"), pair.value)) }
         return list
     }
 
@@ -50,7 +50,7 @@ extension ManifestReader {
 
     private func refuseKeysOfOthers(_ kind: Manifest.StageKind, _ keys: KeyedValues) throws(ManifestError) {
         let own = ManifestKeys.stage(kind)
-        for (key, _) in keys.all where !own.contains(key.value) {
+        for key in keys.all.map(\.key) where !own.contains(key.value) {
             let reason = key.value.hasPrefix("device") ? "it runs on the host; " : ""
             throw ManifestError(
                 .unknownKey, file, key.position,
