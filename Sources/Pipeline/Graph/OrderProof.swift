@@ -49,11 +49,13 @@ struct OrderProof {
     /// Always the first stage, in the order of steps, that nothing left has to come before.
     private func order() throws(ManifestError) -> [Int] {
         var left = Array(all.indices)
+        var isLeft = [Bool](repeating: true, count: all.count)
         var order: [Int] = []
         while !left.isEmpty {
-            let waiting = Set(wishes.lazy.filter { left.contains($0.before) }.map(\.stage))
+            let waiting = Set(wishes.lazy.filter { isLeft[$0.before] }.map(\.stage))
             let step = left.first.map { all[$0].step }
             guard let next = left.firstIndex(where: { all[$0].step == step && !waiting.contains($0) }) else { throw cycle(left) }
+            isLeft[left[next]] = false
             order.append(left.remove(at: next))
         }
         return order
