@@ -1,5 +1,6 @@
 import ArgumentParser
 import Driver
+import Engine
 
 struct Drivers: ParsableCommand {
     static let configuration = CommandConfiguration(

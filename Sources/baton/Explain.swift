@@ -29,18 +29,36 @@ struct Explain: ParsableCommand {
         try Failure.wrapping {
             let session = try Session(manifest: manifest)
             let placement = try session.place()
-            let explanation = Explanation(of: placement, promptTokens: min(promptTokens, placement.context))
-            let picture = GraphPicture(session.graph)
+            let explanation = Explanation(of: placement, promptTokens: min(promptTokens, placement.context), routing: session.routing)
+            let picture = GraphPicture(session.graph, Self.annotations(explanation, session.graph))
             if dot {
-                Terminal.write(picture.dot(annotations: explanation.annotations))
+                Terminal.write(picture.dot)
             } else if json {
                 Terminal.line(try JSON.text(explanation))
             } else {
                 Terminal.line(ExplanationText(explanation).text)
             }
-            if let svg { try Files.write(picture.svg(annotations: explanation.annotations), to: svg) }
+            if let svg { try Files.write(picture.svg(), to: svg) }
             if let problem = placement.problems.first { throw Failure(code: 2, problem.words) }
         }
+    }
+}
+
+extension Explain {
+    /// What the picture shows beside the graph.
+    private static func annotations(_ explanation: Explanation, _ graph: Graph) -> GraphAnnotations {
+        var shown = GraphAnnotations()
+        for (name, lines) in explanation.annotations {
+            if name.hasPrefix("device:") {
+                shown.devices[String(name.dropFirst(7))] = lines
+            } else if name == "handoff" {
+                for edge in graph.edges where edge.role == .handoff { shown.edges[edge] = lines }
+            } else {
+                shown.nodes[name] = lines
+            }
+        }
+        shown.footer = explanation.problems
+        return shown
     }
 }
 

@@ -14,7 +14,7 @@ struct ModelCommand: ParsableCommand {
         func run() throws {
             try Failure.wrapping {
                 let store = try ModelStore.standard()
-                let there = try store.list()
+                let there = store.list()
                 if json {
                     return Terminal.line(try JSON.text(there.map { Entry(name: $0.name, path: $0.path, bytes: Int($0.bytes)) }))
                 }
@@ -44,7 +44,7 @@ struct ModelCommand: ParsableCommand {
             }
         }
 
-        private static func words(_ progress: PullProgress) -> (String, Double) {
+        private static func words(_ progress: ModelStore.PullProgress) -> (String, Double) {
             switch progress {
             case .waiting: ("waiting for another pull", 0)
             case .downloading(let done, let total): ("downloading", total > 0 ? Double(done) / Double(total) : 0)
