@@ -78,11 +78,13 @@ let package = Package(
         .systemLibrary(name: "CLibFFI", path: "Sources/CFFI/System", pkgConfig: "libffi", providers: [.apt(["libffi-dev"])]),
         .target(name: "CFFI", dependencies: ["CLibFFI"], path: "Sources/CFFI", exclude: ["System"]),
 
+        .target(name: "CHost"),
+
         // Floor 1: pure values, and the one door to C.
         .target(name: "Pipeline", dependencies: ["Yams"], swiftSettings: house),
         .target(name: "Model", dependencies: [crypto], swiftSettings: house),
         .target(name: "Tokens", swiftSettings: house),
-        .target(name: "Driver", dependencies: ["CDriver", "CFFI", crypto, log], swiftSettings: house),
+        .target(name: "Driver", dependencies: ["CDriver", "CFFI", "CHost", crypto, log], swiftSettings: house),
 
         // Floor 2: the main path.
         .target(name: "Engine", dependencies: ["Pipeline", "Model", "Tokens", "Driver", log], swiftSettings: house),
@@ -93,10 +95,19 @@ let package = Package(
         // Floor 4: the command.
         .executableTarget(
             name: "baton",
-            dependencies: ["Engine", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+            dependencies: [
+                "Pipeline", "Model", "Tokens", "Driver", "Engine", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
             swiftSettings: house),
 
-        .testTarget(name: "TokensTests", dependencies: ["Tokens"], swiftSettings: house),
+        // Tests, by what they need: nothing; a driver (skipped aloud where it is not built); the model.
+        .target(name: "TestKit", dependencies: ["Driver", "Model", "Tokens"], path: "Tests/TestKit", swiftSettings: house),
+        .target(name: "BuildKit", path: "Tests/BuildKit", swiftSettings: house),
+        .testTarget(name: "EngineTests", dependencies: ["Engine", "TestKit"], swiftSettings: house),
+        .testTarget(name: "ForeignFunctionTests", dependencies: ["Driver", "BuildKit"], swiftSettings: house),
+        .testTarget(name: "ContractTests", dependencies: ["CDriver", "BuildKit"], swiftSettings: house),
+        .testTarget(name: "DriverKitTests", dependencies: ["DriverKit", "CDriver"], swiftSettings: house),
+        .testTarget(name: "TokensTests", dependencies: ["Tokens", "Model"], swiftSettings: house),
         .testTarget(name: "ModelTests", dependencies: ["Model"], swiftSettings: house),
         .testTarget(name: "PipelineTests", dependencies: ["Pipeline"], swiftSettings: house),
     ] + plugins.flatMap(\.targets)

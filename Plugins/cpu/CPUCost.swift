@@ -13,7 +13,7 @@ enum CPUCost: CostImplementation {
             return Cost(.wall, nanoseconds: nanoseconds(2 * Double(work.bytes) / bytesPerSecond), bytes: UInt64(2 * work.bytes))
         }
         let flops = program.flops(work)
-        let bytes = program.movedBytes(work)
+        let bytes = program.weightBytes + work.contextTokens / max(1, work.tokenCount) * program.kvBytesPerToken(.f16)
         let seconds = launchSeconds + max(Double(flops) / flopsPerSecond, Double(bytes) / bytesPerSecond)
         return Cost(.wall, nanoseconds: nanoseconds(seconds), flops: UInt64(flops), bytes: UInt64(bytes), padded: UInt64(work.tokenCount))
     }
@@ -21,35 +21,10 @@ enum CPUCost: CostImplementation {
     static func memory(_ options: Options, _ program: ProgramDescription, kvTokens: Int, kvDType: DType) throws(DriverFailure) -> MemoryNeed {
         let resident = CPUDriver.numerics(options).operandType == nil ? program.weightBytes : program.weightElements * 2
         let workspace = program.maxTokens * 4 * program.activationWidth
-        let kv = kvTokens * program.layerCount * 2 * program.kvHeads * program.headDim * kvDType.blockBytes
+        let kv = kvTokens * program.kvBytesPerToken(kvDType)
         return MemoryNeed(
             weights: UInt64(resident), workspace: UInt64(workspace), kv: UInt64(kv), available: try CPUDriver.describe(options).memoryBytes)
     }
 
     private static func nanoseconds(_ seconds: Double) -> UInt64 { UInt64(min(seconds * 1e9, 1e18)) }
-}
-
-extension ProgramDescription {
-    var weightElements: Int { tensors.reduce(0) { $1.role == .weight ? $0 + $1.elements() : $0 } }
-    /// Floats in a row of the widest few activations, which is what liveness leaves alive.
-    var activationWidth: Int { tensors.filter { $0.role == .activation }.map(\.columns).sorted().suffix(6).reduce(0, +) }
-
-    /// Linear operations by the rows that meet them, and attention over the context.
-    func flops(_ work: Work) -> Int {
-        operations.reduce(0) { total, op in
-            switch op.kind {
-            case .linear:
-                let weight = tensors[op.inputs[1]]
-                let rows = tensors[op.output].rowsKind == .rows ? work.rowCount : work.tokenCount
-                return total + 2 * rows * weight.elements()
-            case .attention: return total + 4 * op.heads * op.headDim * work.contextTokens
-            default: return total
-            }
-        }
-    }
-
-    /// Weights once, and the KV that is attended to.
-    func movedBytes(_ work: Work) -> Int {
-        weightBytes + work.contextTokens / max(1, work.tokenCount) * layerCount * 2 * kvHeads * headDim * 2
-    }
 }

@@ -34,6 +34,14 @@ public struct Cost: Sendable, Hashable {
     public var bytes: UInt64
     /// Tokens computed, padding to a bucket included.
     public var paddedTokens: UInt64
+
+    public init(clock: Clock, nanoseconds: UInt64, flops: UInt64, bytes: UInt64, paddedTokens: UInt64) {
+        self.clock = clock
+        self.nanoseconds = nanoseconds
+        self.flops = flops
+        self.bytes = bytes
+        self.paddedTokens = paddedTokens
+    }
 }
 
 /// Memory a program and its KV would take on a device.

@@ -9,8 +9,8 @@ public final class HostServices: @unchecked Sendable {
     /// The range of contract versions this host speaks.
     public let abi: ABIRange
     let logger: Logger
-    /// Finds drivers for `open_device`; set once by the catalog before any driver is loaded.
-    nonisolated(unsafe) weak var catalog: DriverCatalog?
+    /// Finds drivers for `open_device`; set once by the catalog before any driver is loaded, and kept with the drivers, which stay for ever.
+    nonisolated(unsafe) var catalog: DriverCatalog?
     /// The struct that drivers hold. Its address is stable and is never freed.
     let contract: UnsafeMutablePointer<baton_host>
 

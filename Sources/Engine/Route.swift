@@ -9,48 +9,48 @@ public enum Route: String, Sendable {
         case auto, disaggregated, aggregated
     }
 
-    /// The costs that decide, each as its driver states it.
+    /// What the two ways take of the decode device, as its driver states it; both on that device's clock.
     public struct Estimate: Sendable {
-        public var prefillThere: Cost
-        public var handoff: [Cost]
-        public var prefillHere: Cost
+        /// Taking in KV that was made elsewhere.
+        public var handoff: Cost
+        /// Prefilling there.
+        public var prefill: Cost
     }
 
-    /// Pure: with `auto`, the way on which the first token is ready for decode sooner. Costs on different clocks are not compared.
+    /// Pure. The decode device is what there is least of, so with `auto` a request goes the way that takes less of its time: its KV import
+    /// against the prefill it would have to run itself.
     static func decide(_ mode: Mode, _ estimate: Estimate?) -> (route: Route, reason: String) {
         switch mode {
         case .disaggregated: return (.disaggregated, "the manifest asks for it")
         case .aggregated: return (.aggregated, "the manifest asks for it")
         case .auto: break
         }
-        guard let estimate else { return (.disaggregated, "a driver has no baton.cost, so the manifest's two stages stand") }
-        let clocks = Set([estimate.prefillThere.clock, estimate.prefillHere.clock] + estimate.handoff.map(\.clock))
-        guard clocks.count == 1 else { return (.disaggregated, "the devices' clocks differ, so their costs are not compared") }
-        // Export and import overlap each other and most of prefill; what is left when prefill ends is at least their last piece.
-        let apart = estimate.prefillThere.nanoseconds + (estimate.handoff.map(\.nanoseconds).max() ?? 0)
-        let together = estimate.prefillHere.nanoseconds
-        let words = "\(micros(apart)) us apart, \(micros(together)) us on the decode device (\(estimate.prefillHere.clock.rawValue))"
-        return apart <= together ? (.disaggregated, words) : (.aggregated, words)
+        guard let estimate else { return (.disaggregated, "the decode device's driver gives no costs, so the manifest's two stages stand") }
+        let (moved, made) = (estimate.handoff.nanoseconds, estimate.prefill.nanoseconds)
+        let words = "of the decode device's time KV import takes \(micros(moved)) us and prefill would take \(micros(made)) us (\(estimate.prefill.clock.rawValue))"
+        return moved <= made ? (.disaggregated, words) : (.aggregated, words)
     }
 
-    private static func micros(_ nanoseconds: UInt64) -> UInt64 { (nanoseconds + 500) / 1000 }
+    private static func micros(_ nanoseconds: UInt64) -> String {
+        let tenths = (nanoseconds + 50) / 100
+        return "\(tenths / 10).\(tenths % 10)"
+    }
 }
 
 extension Placement {
-    /// The costs of a prompt of `tokens` tokens; nil when a driver gives none.
+    /// What a prompt of `tokens` tokens takes of the decode devices either way; nil when a driver gives no costs.
     public func estimate(promptTokens tokens: Int) -> Route.Estimate? {
-        func run(_ stage: PlacedStage) throws(DriverError) -> Cost? { try stage.estimatePrefill(tokens: tokens) }
         do throws(DriverError) {
-            guard let there = try run(prefill), let here = try run(decode) else { return nil }
-            var moves: [Cost] = []
+            guard let prefill = try decode.estimatePrefill(tokens: tokens) else { return nil }
+            var handoff = Cost(clock: prefill.clock, nanoseconds: 0, flops: 0, bytes: 0, paddedTokens: 0)
             for link in handoffs where !link.plan.adopts {
-                let (from, to) = (prefill.parts[link.prefillPart], decode.parts[link.decodePart])
-                let out = link.plan.wireBytes(tokens: tokens, layers: link.layers.count)
-                let into = link.plan.importBytes(tokens: tokens, layers: link.layers.count)
-                moves.append(try from.estimate(.kvExport(bytes: UInt64(out), pieces: link.layers.count)))
-                moves.append(try to.estimate(.kvImport(bytes: UInt64(into), pieces: link.layers.count)))
+                let bytes = link.plan.importBytes(tokens: tokens, layers: link.layers.count)
+                let cost = try decode.parts[link.decodePart].estimate(.kvImport(bytes: UInt64(bytes), pieces: link.layers.count))
+                guard cost.clock == prefill.clock else { return nil }
+                handoff.nanoseconds += cost.nanoseconds
+                handoff.bytes += cost.bytes
             }
-            return Route.Estimate(prefillThere: there, handoff: moves, prefillHere: here)
+            return Route.Estimate(handoff: handoff, prefill: prefill)
         } catch { return nil }
     }
 }

@@ -1,4 +1,5 @@
 import Engine
+import Tokens
 
 /// The report as `baton run --json` prints it. Milliseconds; wall and modelled apart.
 struct ReportJSON: Encodable {

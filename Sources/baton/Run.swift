@@ -98,11 +98,11 @@ struct Run: ParsableCommand {
     }
 
     private func sampling(_ graph: Graph) throws -> SamplingOptions {
-        let standard = graph.sampling
+        let standard = graph.manifest.sampling
         return try SamplingOptions(
-            temperature: temperature ?? standard.temperature.map { Float($0) } ?? 0, topK: topK ?? standard.topK ?? 0,
-            topP: topP ?? standard.topP.map { Float($0) } ?? 1, minP: minP ?? standard.minP.map { Float($0) } ?? 0,
-            repetitionPenalty: repetitionPenalty ?? standard.repetitionPenalty.map { Float($0) } ?? 1,
-            seed: seed ?? standard.seed.map { UInt64($0) } ?? 0)
+            temperature: temperature ?? standard.temperature.map { Float($0.value) } ?? 0, topK: topK ?? standard.topK?.value ?? 0,
+            topP: topP ?? standard.topP.map { Float($0.value) } ?? 1, minP: minP ?? standard.minP.map { Float($0.value) } ?? 0,
+            repetitionPenalty: repetitionPenalty ?? standard.repetitionPenalty.map { Float($0.value) } ?? 1,
+            seed: seed ?? standard.seed?.value ?? 0)
     }
 }

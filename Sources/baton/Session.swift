@@ -12,35 +12,37 @@ struct Session {
     let folder: String
 
     init(manifest path: String) throws {
-        let manifest = try Manifest(text: try Files.read(path), file: path)
-        for warning in manifest.warnings { Terminal.note("baton: warning: \(warning)") }
-        graph = try Graph(proving: manifest)
+        graph = try Graph(proving: try Manifest(contentsOf: path))
+        for warning in graph.warnings { Terminal.note("baton: \(warning)") }
         folder = Files.folder(of: path)
-        model = try ModelFile(path: try Self.resolve(graph.model.value, folder))
+        model = try ModelFile(path: try Self.resolve(graph.manifest.model.value, folder))
         catalog = DriverCatalog()
     }
 
-    private static func resolve(_ model: String, _ folder: String) throws -> String {
-        guard model.contains("/") || model.hasSuffix(".gguf") || model.hasSuffix(".json") else { return try ModelStore.standard().resolve(model) }
-        return Files.absolute(model, against: folder)
+    private static func resolve(_ model: Manifest.Model, _ folder: String) throws -> String {
+        switch model {
+        case .named(let name): try ModelStore.standard().resolve(name)
+        case .file(let path): Files.absolute(path, against: folder)
+        }
     }
 
     /// Where each stage goes. Opens no device.
     func place() throws -> Placement {
         try Placement(
             model: model, prefill: devices(of: graph.prefill, "prefill"), decode: devices(of: graph.decode, "decode"),
-            wire: graph.handoff.dtype.flatMap { DType(name: $0) }, context: graph.context, catalog: catalog)
+            wire: DType(name: graph.handoff.dtype.value.rawValue), context: graph.manifest.context?.value, catalog: catalog)
     }
 
-    private func devices(of stage: StageBinding, _ name: String) -> StageDevices {
-        let devices = stage.devices.compactMap { label in
-            graph.device(label).map { entry in
-                StageDevices.Named(
-                    label: label, driver: entry.driver.contains("/") ? Files.absolute(entry.driver, against: folder) : entry.driver,
-                    options: DriverOptions(entry.options.map { ($0.key, $0.value) }))
-            }
+    private func devices(of stage: Graph.Node, _ name: String) -> StageDevices {
+        let devices = stage.devices.map { device in
+            StageDevices.Named(
+                label: device.name.value,
+                driver: device.driver.value.contains("/") ? Files.absolute(device.driver.value, against: folder) : device.driver.value,
+                options: DriverOptions(device.options.map { ($0.name.value, $0.value.value) }))
         }
-        return StageDevices(stage: name, devices: devices, split: stage.split)
+        var split: [Int]?
+        if case .counts(let counts) = stage.split { split = counts }
+        return StageDevices(stage: name, devices: devices, split: split)
     }
 
     /// Opens the devices and compiles, with a bar on a terminal.
@@ -49,20 +51,22 @@ struct Session {
         defer { bar.clear() }
         var settings = Engine.Settings()
         settings.handoff = HandoffSettings(
-            overlapsLayers: graph.handoff.overlapsLayers, checksum: graph.handoff.checksum,
-            deadline: UInt64(graph.handoff.deadlineMilliseconds) * 1_000_000, recomputes: graph.handoff.recomputes)
-        settings.routing = Route.Mode(rawValue: graph.routing.rawValue) ?? .auto
+            overlapsLayers: graph.handoff.overlap.value == .layer, checksum: graph.handoff.checksum.value,
+            deadline: graph.handoff.deadlineNanoseconds, recomputes: graph.handoff.onFailure.value == .recompute)
+        settings.routing = routing
         return try Engine(
             opening: try place(), tokenizer: tokenizer, settings: settings, filters: try hooks(),
             progress: { label, fraction in bar.report("readying \(label)", fraction) })
     }
 
+    var routing: Route.Mode { Route.Mode(rawValue: graph.routing.rawValue) ?? .auto }
+
     func hooks() throws -> ForeignHooks {
         var hooks = ForeignHooks()
-        for stage in graph.foreign {
-            guard let hook = ForeignHooks.Hook(rawValue: stage.hook.rawValue) else { continue }
-            let library = stage.library.contains("/") ? Files.absolute(stage.library, against: folder) : stage.library
-            try hooks.bind(stage: stage.name, library: library, signature: stage.signature, at: hook)
+        for node in graph.nodes {
+            guard let foreign = node.foreign, let hook = ForeignHooks.Hook(rawValue: foreign.hook.value.rawValue) else { continue }
+            let library = foreign.library.value.contains("/") ? Files.absolute(foreign.library.value, against: folder) : foreign.library.value
+            try hooks.bind(stage: node.name, library: library, signature: foreign.boundSignature.description, at: hook)
         }
         return hooks
     }
@@ -73,7 +77,8 @@ extension ModelFile {
     func tokenizer() throws -> Tokenizer {
         guard let file else { throw Failure(code: 2, "\(path): describes a model without weights, which has no tokenizer; use a .gguf") }
         let tokens = try file.byteStrings("tokenizer.ggml.tokens")
-        let types = try file.int32sIfPresent("tokenizer.ggml.token_type") ?? [Int32](repeating: 1, count: tokens.count)
+        let types = file.contains("tokenizer.ggml.token_type")
+            ? try file.int32s("tokenizer.ggml.token_type") : [Int32](repeating: 1, count: tokens.count)
         return try Tokenizer(
             Vocabulary(
                 tokens: tokens, types: types, merges: try file.byteStrings("tokenizer.ggml.merges"),

@@ -9,14 +9,22 @@ enum Terminal {
 
     /// Writes text to standard output, at once.
     static func write(_ text: String) {
-        fputs(text, stdout)
-        fflush(stdout)
+        send(text, to: 1)
     }
 
     static func line(_ text: String) { write(text + "\n") }
 
     /// Writes a line to standard error.
-    static func note(_ text: String) { fputs(text + "\n", stderr) }
+    static func note(_ text: String) { send(text + "\n", to: 2) }
+
+    /// All of the text, whatever is interrupted; a reader that has gone away ends the command quietly.
+    static func send(_ text: String, to descriptor: Int32) {
+        var bytes = Array(text.utf8)[...]
+        while !bytes.isEmpty {
+            let written = bytes.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
+            if written > 0 { bytes.removeFirst(written) } else if errno != EINTR { exit(errno == EPIPE ? 0 : 1) }
+        }
+    }
 
     static func dim(_ text: String) -> String { usesColour ? "\u{1B}[2m\(text)\u{1B}[0m" : text }
 
@@ -42,7 +50,7 @@ final class ProgressBar: Sendable {
         let line = "\(bar) \(Int(fraction * 100))% \(label)"
         state.withLock { state in
             guard line != state.shown else { return }
-            fputs("\r\u{1B}[2K\(line)", stderr)
+            Terminal.send("\r\u{1B}[2K\(line)", to: 2)
             state.shown = line
         }
     }
@@ -50,7 +58,7 @@ final class ProgressBar: Sendable {
     func clear() {
         state.withLock { state in
             guard !state.shown.isEmpty else { return }
-            fputs("\r\u{1B}[2K", stderr)
+            Terminal.send("\r\u{1B}[2K", to: 2)
             state.shown = ""
         }
     }

@@ -12,6 +12,9 @@ public struct ProgramShape: Sendable, Hashable {
     /// Floating-point operations of linear for each token, and for each wanted row; a multiply-add is two.
     public var flopsPerToken = 0
     public var flopsPerRow = 0
+    /// Those of both that come after the layers, such as the head that gives logits.
+    public var tailFlopsPerToken = 0
+    public var tailFlopsPerRow = 0
     /// Of attention, for each (token, KV token attended to) pair, all layers: 4 x heads x head_dim each.
     public var flopsPerContextToken = 0
     /// Elements of all weights, and of those a batch reads whole (an embedding is only looked up in).
@@ -39,10 +42,13 @@ public struct ProgramShape: Sendable, Hashable {
             case .embed: embedded.formUnion(op.inputs)
             case .linear:
                 let flops = Self.product([2, program.tensors[op.inputs[1]].elements()])
+                let tail = op.layer < 0 ? flops : 0
                 if program.tensors[op.output].shape.first == .rows {
                     flopsPerRow = Self.sum(flopsPerRow, flops)
+                    tailFlopsPerRow = Self.sum(tailFlopsPerRow, tail)
                 } else {
                     flopsPerToken = Self.sum(flopsPerToken, flops)
+                    tailFlopsPerToken = Self.sum(tailFlopsPerToken, tail)
                 }
                 read.formUnion(op.inputs)
             case .attention: flopsPerContextToken = Self.sum(flopsPerContextToken, Self.product([4, op.heads, op.headDim]))
@@ -57,6 +63,13 @@ public struct ProgramShape: Sendable, Hashable {
     public func flops(_ work: Work, tokens: Int) -> Double {
         let context = Double(work.contextTokens) * Double(tokens) / Double(max(1, work.tokenCount))
         return Double(tokens) * Double(flopsPerToken) + Double(work.rowCount) * Double(flopsPerRow) + context * Double(flopsPerContextToken)
+    }
+
+    /// The part of a batch that is over when the last layer is.
+    func layerShare(_ work: Work) -> Double {
+        let all = flops(work, tokens: work.tokenCount)
+        let tail = Double(work.tokenCount) * Double(tailFlopsPerToken) + Double(work.rowCount) * Double(tailFlopsPerRow)
+        return all > 0 ? max(0, 1 - tail / all) : 1
     }
 
     /// Bytes a batch moves through the device's memory: weights once, the KV of each sequence once, the batch's own KV written; 16-bit elements.

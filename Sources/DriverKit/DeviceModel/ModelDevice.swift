@@ -104,18 +104,19 @@ public final class ModelDevice: DeviceImplementation {
         let cost = try model.clock.run(program.shape, work)
         let (engine, time) = (engine, time)
         try queues[sync.queue].submit(sync) { () throws(DriverFailure) in
-            try Self.run(engine, time, program, batch, sync, cost.nanoseconds)
+            try Self.run(engine, time, program, batch, sync, work, cost.nanoseconds)
         }
         submits.add(1, ordering: .acquiringAndReleasing)
     }
 
     private static func run(
-        _ engine: any DeviceEngine, _ time: ModelledTime, _ program: ModelProgram, _ batch: Batch, _ sync: Sync, _ cost: UInt64
+        _ engine: any DeviceEngine, _ time: ModelledTime, _ program: ModelProgram, _ batch: Batch, _ sync: Sync, _ work: Work, _ cost: UInt64
     ) throws(DriverFailure) -> Times {
         let pool = batch.pool as? ModelPool
         let times = time.run(sync.queue, ready: { free in pool?.arrival(batch, after: free) ?? 0 }, cost)
         let description = program.description
-        let spread = LayerTimes(times: times, firstLayer: description.firstLayer, layers: description.layerCount)
+        let spread = LayerTimes(
+            times: times, firstLayer: description.firstLayer, layers: description.layerCount, share: program.shape.layerShare(work))
         pool?.wrote(batch, spread)
         let layerDone: ((Int) -> Void)? = sync.layers == nil ? nil : { sync.signalLayer($0, spread.layer($0)) }
         try engine.run(program.engine, batch, pool: pool?.engine, layerDone: layerDone)

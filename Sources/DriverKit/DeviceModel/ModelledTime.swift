@@ -37,16 +37,18 @@ final class ModelledTime: Sendable {
     }
 }
 
-/// When the KV of one layer of a run is complete: the run's time spread over its layers evenly.
+/// When the KV of one layer of a run is complete: the layers' share of the run's time, spread over them evenly.
 struct LayerTimes: Sendable {
     var times: Times
     var firstLayer: Int
     var layers: Int
+    /// The part of the run that its layers take, 0 to 1.
+    var share: Double
 
     /// The `index`-th layer of the program, from 0.
     func end(_ index: Int) -> UInt64 {
-        let share = Double(min(max(index + 1, 0), layers)) / Double(max(layers, 1))
-        return times.start + UInt64(Double(times.end - times.start) * share)
+        let part = share * Double(min(max(index + 1, 0), layers)) / Double(max(layers, 1))
+        return min(times.end, times.start + UInt64(Double(times.end - times.start) * min(max(part, 0), 1)))
     }
 
     func layer(_ index: Int) -> Times { Times(.modelled, start: index == 0 ? times.start : end(index - 1), end: end(index)) }

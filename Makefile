@@ -1,0 +1,43 @@
+# Two commands matter: `make run` and `make test`. Both install what is missing when they may, and say what to install when they may not.
+SHELL := /bin/bash
+CONFIG ?= release
+BATON = .build/$(CONFIG)/baton
+MANIFEST ?= Examples/disaggregated.yaml
+PROMPT ?= What is gravity? Answer in one sentence.
+PACKAGES = libffi-dev pkg-config python3-pip
+
+.PHONY: run test build model setup clean
+
+run: build model
+	@echo
+	@echo "$$ baton run $(MANIFEST) --prompt \"$(PROMPT)\""
+	@$(BATON) run $(MANIFEST) --prompt "$(PROMPT)" --max-tokens 96
+
+test: setup
+	swift build --build-tests
+	swift build
+	.build/debug/baton model pull
+	@set -o pipefail; swift test --skip-build 2>&1 | grep -v -E '^◇ |^✔ Test (case )?passing'
+
+build: setup
+	swift build -c $(CONFIG)
+
+model: build
+	@$(BATON) model pull >/dev/null
+
+setup:
+	@command -v swift >/dev/null || { echo "Swift 6.2 or later is needed: https://www.swift.org/install" >&2; exit 1; }
+	@pkg-config --exists libffi 2>/dev/null && python3 -m pip --version >/dev/null 2>&1 || $(MAKE) --no-print-directory install
+
+.PHONY: install
+install:
+	@if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+	  apt-get update -qq && apt-get install -y -qq $$(python3 -m pip --version >/dev/null 2>&1 && echo $(filter-out python3-pip,$(PACKAGES)) || echo $(PACKAGES)); \
+	elif command -v apt-get >/dev/null && sudo -n true 2>/dev/null; then \
+	  sudo apt-get update -qq && sudo apt-get install -y -qq $(PACKAGES); \
+	else \
+	  echo "Please install: $(PACKAGES)  (on Debian: sudo apt-get install $(PACKAGES))" >&2; exit 1; \
+	fi
+
+clean:
+	rm -rf .build

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Glibc
+
+/// A manifest's bytes, proven to be text: UTF-8, at most 1 MiB, no control characters, few enough aliases to expand.
+struct SourceText {
+    /// The most bytes of a manifest.
+    static let maximumBytes = 1 << 20
+    /// More than this many `*name` beside an `&name` could multiply without end. Any fewer are refused one by one, where they stand.
+    private static let maximumAliases = 8
+
+    let file: String
+    let text: String
+
+    init(_ bytes: [UInt8], file: String) throws(ManifestError) {
+        guard bytes.count <= Self.maximumBytes else { throw Self.tooLarge(file, bytes.count) }
+        let body = bytes.starts(with: [0xEF, 0xBB, 0xBF]) ? Array(bytes.dropFirst(3)) : bytes
+        self.file = file
+        guard let text = String(validating: body, as: UTF8.self) else { throw Self.notUTF8(file, body) }
+        self.text = text
+        try refuseControls(body)
+        try refuseManyAliases(body)
+    }
+
+    /// Reads the file at `path`.
+    init(contentsOf path: String) throws(ManifestError) {
+        try self.init(Self.read(path), file: path)
+    }
+
+    private static func tooLarge(_ file: String, _ count: Int) -> ManifestError {
+        ManifestError(.unreadable, file, nil, "the file has \(count) bytes or more; a manifest has at most \(maximumBytes)")
+    }
+
+    private static func notUTF8(_ file: String, _ bytes: [UInt8]) -> ManifestError {
+        var parser = UTF8.ForwardParser()
+        var iterator = bytes.makeIterator()
+        var (line, column) = (1, 1)
+        while case .valid(let encoded) = parser.parseScalar(from: &iterator) {
+            (line, column) = encoded.first == UInt8(ascii: "\n") ? (line + 1, 1) : (line, column + 1)
+        }
+        return ManifestError(
+            .unreadable, file, SourcePosition(line: line, column: column), "the bytes here are not UTF-8; save the file as UTF-8 text")
+    }
+
+    private func refuseControls(_ bytes: [UInt8]) throws(ManifestError) {
+        for (offset, byte) in bytes.enumerated() where byte < 0x20 || byte == 0x7F {
+            if byte == 0x09 || byte == 0x0A || byte == 0x0D { continue }
+            let hex = String(byte, radix: 16, uppercase: true)
+            throw ManifestError(
+                .malformed, file, position(of: offset, in: bytes), "the control character U+00\(byte < 16 ? "0" : "")\(hex) stands here; remove it")
+        }
+    }
+
+    /// A chain of aliases grows as the product of their counts, even where only a key is compared; so their number is bounded before parsing.
+    /// Counts whatever could be one, in quotes and comments too.
+    private func refuseManyAliases(_ bytes: [UInt8]) throws(ManifestError) {
+        var aliases = 0
+        var firstAlias = 0
+        var hasAnchor = false
+        for offset in bytes.indices.dropLast() where Self.isNameByte(bytes[offset + 1]) {
+            if bytes[offset] == UInt8(ascii: "&") { hasAnchor = true }
+            guard bytes[offset] == UInt8(ascii: "*") else { continue }
+            if aliases == 0 { firstAlias = offset }
+            aliases += 1
+        }
+        guard hasAnchor, aliases > Self.maximumAliases else { return }
+        throw ManifestError(
+            .malformed, file, position(of: firstAlias, in: bytes), "\(aliases) YAML aliases; write each value where it is used")
+    }
+
+    private static func isNameByte(_ byte: UInt8) -> Bool {
+        switch byte {
+        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "0")...UInt8(ascii: "9"),
+            UInt8(ascii: "_"), UInt8(ascii: "-"):
+            true
+        default: false
+        }
+    }
+
+    private func position(of offset: Int, in bytes: [UInt8]) -> SourcePosition {
+        var (line, column) = (1, 1)
+        for byte in bytes[..<offset] {
+            if byte == 0x0A { (line, column) = (line + 1, 1) } else if byte & 0xC0 != 0x80 { column += 1 }
+        }
+        return SourcePosition(line: line, column: column)
+    }
+
+    private static func read(_ path: String) throws(ManifestError) -> [UInt8] {
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { throw unreadable(path, errno) }
+        defer { close(descriptor) }
+        var bytes: [UInt8] = []
+        var piece = [UInt8](repeating: 0, count: 65536)
+        while bytes.count <= maximumBytes {
+            let count = Glibc.read(descriptor, &piece, piece.count)
+            if count < 0, errno == EINTR { continue }
+            guard count >= 0 else { throw unreadable(path, errno) }
+            guard count > 0 else { return bytes }
+            bytes += piece[..<count]
+        }
+        throw tooLarge(path, bytes.count)
+    }
+
+    private static func unreadable(_ path: String, _ error: Int32) -> ManifestError {
+        let reason = strerror(error).map { String(cString: $0) } ?? "error \(error)"
+        return ManifestError(.unreadable, path, nil, "the manifest cannot be read: \(reason); give the path of a YAML or JSON file")
+    }
+}
