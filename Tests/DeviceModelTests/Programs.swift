@@ -27,8 +27,8 @@ enum Programs {
 
         mutating func weight(_ name: String, _ shape: Int...) -> Int {
             program.tensors.append(
-                .init(name: name, role: .weight, shape: shape.map { .fixed($0) }, buffer: placed ? 0 : nil, offset: UInt64(offset)))
-            offset += shape.reduce(4, *)
+                .init(name: name, role: .weight, shape: shape.map { .fixed($0) }, buffer: placed ? 0 : nil, offset: placed ? UInt64(offset) : 0))
+            offset = offset &+ shape.reduce(4, &*)
             return program.tensors.count - 1
         }
 
