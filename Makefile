@@ -14,8 +14,8 @@ run: build model
 	@$(BATON) run $(MANIFEST) --prompt "$(PROMPT)" --max-tokens 96
 
 test: setup
-	swift build --build-tests
 	swift build
+	swift build --build-tests
 	.build/debug/baton model pull
 	@set -o pipefail; swift test --skip-build 2>&1 | grep -v -E '^◇ |^✔ Test (case )?passing'
 

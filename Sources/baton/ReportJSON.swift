@@ -7,13 +7,13 @@ struct ReportJSON: Encodable {
         var stage, device, driver, engine: String
         var tokens: Int
         var wall_ms: Double
-        var modelled_ms: Double?
+        var modelled_ms: OrNull
     }
     struct Handoff: Encodable {
         var bytes, pieces, copies: Int
         var from_layout, to_layout, conversion, state: String
         var exposed_ms, hidden_ms: Double
-        var modelled_exposed_ms, modelled_hidden_ms: Double?
+        var modelled_exposed_ms, modelled_hidden_ms: OrNull
         var recomputed: Bool
     }
     var text: String
@@ -32,14 +32,14 @@ struct ReportJSON: Encodable {
         stages = report.stages.map {
             Stage(
                 stage: $0.stage, device: $0.device, driver: $0.driver, engine: $0.engine, tokens: $0.tokens, wall_ms: $0.wallNanoseconds.milliseconds,
-                modelled_ms: $0.modelledNanoseconds?.milliseconds)
+                modelled_ms: OrNull($0.modelledNanoseconds?.milliseconds))
         }
         handoff = report.handoff.map {
             Handoff(
                 bytes: $0.bytes, pieces: $0.pieces, copies: $0.copies, from_layout: $0.fromLayout, to_layout: $0.toLayout,
                 conversion: $0.conversion, state: $0.state, exposed_ms: $0.exposedNanoseconds.milliseconds,
-                hidden_ms: $0.hiddenNanoseconds.milliseconds, modelled_exposed_ms: $0.modelledExposedNanoseconds?.milliseconds,
-                modelled_hidden_ms: $0.modelledHiddenNanoseconds?.milliseconds, recomputed: $0.recomputed)
+                hidden_ms: $0.hiddenNanoseconds.milliseconds, modelled_exposed_ms: OrNull($0.modelledExposedNanoseconds?.milliseconds),
+                modelled_hidden_ms: OrNull($0.modelledHiddenNanoseconds?.milliseconds), recomputed: $0.recomputed)
         }
         route = report.route
         route_reason = report.routeReason
@@ -64,6 +64,17 @@ struct ReportJSON: Encodable {
         try object.encode(route_reason, forKey: .route_reason)
         try object.encode(ttft_prefill_ms, forKey: .ttft_prefill_ms)
         try object.encode(ttft_user_ms, forKey: .ttft_user_ms)
+    }
+}
+
+/// A number, or null: the key is there either way.
+struct OrNull: Encodable {
+    private let value: Double?
+    init(_ value: Double?) { self.value = value }
+
+    func encode(to encoder: any Encoder) throws {
+        var single = encoder.singleValueContainer()
+        if let value { try single.encode(value) } else { try single.encodeNil() }
     }
 }
 

@@ -134,8 +134,9 @@ struct PictureLayout {
             lanes[index].y = y
             lanes[index].width = max(right, titleWidth) - Measure.margin + Measure.margin
             let content = max(tallest, label)
-            lanes[index].height = lanes[index].titleHeight + content + 18
-            let middle = y + lanes[index].titleHeight + content / 2
+            let above = titleRoom(index)
+            lanes[index].height = max(above + content + 18, lanes[index].titleHeight + 10)
+            let middle = y + (above + lanes[index].height - 18) / 2
             for end in columns {
                 guard let box = boxes[end], box.lane == index else { continue }
                 boxes[end]?.y = middle - box.height / 2
@@ -144,11 +145,22 @@ struct PictureLayout {
         }
     }
 
+    /// The height kept free above a lane's boxes: all of its titles, or little where the boxes begin to the right of them.
+    private func titleRoom(_ index: Int) -> Double {
+        let lane = lanes[index]
+        let first = boxes.values.filter { $0.lane == index }.map(\.x).min() ?? 0
+        return lane.x + 14 + titleWidth(lane) < first - 60 ? 18 : lane.titleHeight
+    }
+
+    private func titleWidth(_ lane: Lane) -> Double {
+        max(lane.titles.map { TextMeasure.width($0, size: 12, isBold: true) }.max() ?? 0, TextMeasure.width(lane.notes, size: Measure.small))
+    }
+
     /// Two edges meet decode on its right side, and prefill has two as well: the boxes are tall enough for both labels.
     private mutating func spreadDecode(_ labels: [Graph.Edge: Label]) {
         for end in columns {
             guard let box = boxes[end], !box.isEnd else { continue }
-            let ports = labels.filter { ($0.key.from == end || $0.key.to == end) && $0.key.type != .text }
+            let ports = labels.filter { ($0.key.from == end || $0.key.to == end) && $0.key.role != .handoff }
             let beside = ports.filter { $0.key.role == .feedback ? $0.key.to == end : $0.key.from == end || box.lane != hostLane }
             guard box.lane != hostLane, let tallest = beside.map(\.value.height).max() else { continue }
             boxes[end]?.height = max(box.height, tallest * 2 + 12, 72)
@@ -163,7 +175,7 @@ struct PictureLayout {
     }
 
     private var titleWidth: Double {
-        let lines = lanes.flatMap { lane in lane.titles.map { TextMeasure.width($0, size: 12, isBold: true) } + [TextMeasure.width(lane.notes, size: Measure.small)] }
+        let lines = lanes.map(titleWidth)
         let header = TextMeasure.width(title, size: 16, isBold: true)
         return max(lines.max() ?? 0, header, TextMeasure.width(footer, size: Measure.small)) + Measure.margin + 28
     }
