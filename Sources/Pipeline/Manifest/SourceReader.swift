@@ -109,7 +109,7 @@ extension SourceReader {
         switch error {
         case .scanner(let context, let problem, let mark, _), .parser(let context, let problem, let mark, _),
             .composer(let context, let problem, let mark, _):
-            let place = SourcePosition(line: mark.line, column: mark.column)
+            let place = inText(SourcePosition(line: mark.line, column: mark.column))
             let words = context.map { " \($0.text)" } ?? ""
             return refused(place, "not YAML or JSON: \(problem)\(words)")
         case .duplicatedKeysInMapping(let names, let context):
@@ -117,10 +117,17 @@ extension SourceReader {
             let name = names.first ?? ""
             return duplicate(name, second(name, after: first) ?? first)
         case .reader(let problem, let offset, _, let text):
-            return refused(place(of: offset ?? 0, in: text), "not YAML or JSON: \(problem)")
+            return refused(inText(place(of: offset ?? 0, in: text)), "not YAML or JSON: \(problem)")
         default:
             return ManifestError(.malformed, source.file, nil, "the text cannot be read as YAML or JSON")
         }
+    }
+
+    /// `place`, or the end of the manifest's text for one after it, in the line ends that `parse` adds.
+    private func inText(_ place: SourcePosition) -> SourcePosition {
+        let lines = source.text.split(omittingEmptySubsequences: false) { $0.isNewline }
+        guard place.line > lines.count else { return place }
+        return SourcePosition(line: lines.count, column: (lines.last?.unicodeScalars.count ?? 0) + 1)
     }
 
     private func place(of offset: Int, in text: String) -> SourcePosition {

@@ -6,8 +6,7 @@ struct SourceScalars {
 
     func wrong(_ value: SourceValue, _ name: String, _ wanted: String) -> ManifestError {
         if value.isNothing {
-            return ManifestError(
-                .wrongType, file, value.position, "\(name) has no value; write \(wanted), or leave \(name) out")
+            return ManifestError(.wrongType, file, value.position, "\(name) has no value; write \(wanted)")
         }
         return ManifestError(.wrongType, file, value.position, "\(name) is \(wanted), and \(value.kind) stands here")
     }
