@@ -53,14 +53,19 @@ struct HostileManifestTests {
         refuses("[" + String(repeating: "1,", count: 30000) + "]", .malformed, at: "1:32768", "more than 16384 values")
     }
 
-    @Test("a megabyte of anything is refused soon", .timeLimit(.minutes(1)), arguments: ["1,", "[1],", "a: ", "k", "\n", "'", "- a\n", "? ", "&a ", "*", "!a "])
+    @Test(
+        "a megabyte of anything is refused soon", .timeLimit(.minutes(1)),
+        arguments: ["1,", "[1]", "k", "\n", "- a\n", "&a "])
     func megabytes(_ piece: String) {
-        for start in ["", "[", String(repeating: "[", count: 900)] {
-            let text = start + String(repeating: piece, count: ((1 << 20) - start.utf8.count) / piece.utf8.count)
-            #expect(throws: ManifestError.self) { try graph(text) }
-        }
-        let keys = (0..<90000).map { "key\($0): 1\n" }.joined()
-        #expect(throws: ManifestError.self) { try graph(keys) }
+        let start = String(repeating: "[", count: 900)
+        let text = start + String(repeating: piece, count: ((1 << 20) - start.utf8.count) / piece.utf8.count)
+        #expect(throws: ManifestError.self) { try graph(text) }
+    }
+
+    @Test("very many keys are refused soon", .timeLimit(.minutes(1)))
+    func manyKeys() {
+        let keys = (0..<80000).map { "key\($0): 1\n" }.joined()
+        refuses(keys, .malformed, at: "8192:10", "more than 16384 values")
     }
 
     @Test("anchors and aliases are refused where they stand")

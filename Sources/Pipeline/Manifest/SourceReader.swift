@@ -50,7 +50,8 @@ struct SourceReader {
         guard count <= Self.maximumValues else { throw refused(place, "more than \(Self.maximumValues) values; a manifest is shorter") }
         guard depth <= Self.maximumDepth else { throw refused(place, "more than \(Self.maximumDepth) levels; a manifest is flatter") }
         if let anchor = node.anchor {
-            throw refused(place, "the YAML anchor \(Words.quoted("&" + anchor.rawValue)); a manifest has no aliases: write the value where it is used")
+            let name = Words.quoted("&" + anchor.rawValue)
+            throw refused(place, "the YAML anchor \(name); a manifest has no aliases: write the value where it is used")
         }
         switch node {
         case .scalar(let scalar):
