@@ -28,6 +28,67 @@ struct PictureTests {
         return GraphPicture(graph, notes)
     }()
 
+    private func pictures() throws -> [GraphPicture] {
+        try ["disaggregated", "aggregated", "split", "foreign"].map { GraphPicture(try graph(ofExample: "\($0).yaml")) }
+            + [Self.annotated, GraphPicture(graph(Self.guards))]
+    }
+
+    @Test("boxes stand in their lanes, apart, and hold their text")
+    func boxes() throws {
+        for picture in try pictures() {
+            let layout = PictureLayout(picture)
+            let boxes = Array(layout.boxes.values)
+            #expect(boxes.count == picture.graph.nodes.count + 2)
+            for box in boxes {
+                let lane = layout.lanes[box.lane]
+                #expect(box.x >= lane.x && box.right <= lane.x + lane.width && box.y >= lane.y && box.y + box.height <= lane.y + lane.height)
+                #expect(TextMeasure.width(box.lines, size: 11) <= box.width && Double(box.lines.count) * 15 + 20 <= box.height)
+                for other in boxes where other.column != box.column {
+                    #expect(other.column > box.column ? other.x > box.right : other.right < box.x)
+                }
+            }
+            #expect(layout.lanes.allSatisfy { $0.x + $0.width <= layout.width && $0.y + $0.height <= layout.height })
+        }
+    }
+
+    @Test("no line and no label of an edge goes through a box")
+    func edges() throws {
+        for picture in try pictures() {
+            let layout = PictureLayout(picture)
+            #expect(layout.paths.count == picture.graph.edges.count)
+            for path in layout.paths {
+                for (a, b) in zip(path.points, path.points.dropFirst()) {
+                    #expect(a.x == b.x || a.y == b.y)
+                    for box in layout.boxes.values { #expect(!crosses(box, min(a.x, b.x), max(a.x, b.x), min(a.y, b.y), max(a.y, b.y))) }
+                }
+                let (x, y, width, height) = (path.label.x, path.label.y, path.label.width / 2, path.label.height / 2)
+                for box in layout.boxes.values { #expect(!crosses(box, x - width, x + width, y - height, y + height)) }
+            }
+        }
+    }
+
+    private func crosses(_ box: PictureLayout.Box, _ left: Double, _ right: Double, _ top: Double, _ bottom: Double) -> Bool {
+        left < box.right - 0.1 && right > box.x + 0.1 && top < box.y + box.height - 0.1 && bottom > box.y + 0.1
+    }
+
+    @Test("annotations are in both forms, escaped")
+    func annotations() throws {
+        let graph = try graph(small(""))
+        let notes = GraphAnnotations(nodes: ["prefill": ["a < b & \"c\""]], devices: ["host": ["9 bytes"]], edges: [graph.edges[2]: ["no copy"]], footer: ["end"])
+        let picture = GraphPicture(graph, notes)
+        for part in ["a &lt; b &amp; &quot;c&quot;", "9 bytes", "no copy", "end", "prefers-color-scheme:dark"] { #expect(picture.svg().contains(part)) }
+        for part in ["a < b & \\\"c\\\"", "9 bytes", "no copy", "end", "rankdir=LR"] { #expect(picture.dot.contains(part)) }
+        #expect(!picture.svg(theme: .dark).contains("@media"))
+    }
+
+    @Test("the handoff is the only edge drawn hot")
+    func handoff() throws {
+        let svg = Self.annotated.svg(theme: .light)
+        #expect(svg.split(separator: "marker-end=\"url(#hot)\"").count == 2)
+        #expect(Self.annotated.dot.contains("\"stage prefill\" -> \"stage decode\" [label=\"handoff: kv_state\\nlayer by layer, f16\\npermute"))
+        #expect(try !GraphPicture(graph(small(""))).svg(theme: .light).contains("url(#hot)"))
+    }
+
     /// With BATON_PICTURES set to a folder, the pictures are left there to be looked at.
     @Test("pictures can be written to a folder")
     func written() throws {

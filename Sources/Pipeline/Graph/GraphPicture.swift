@@ -33,9 +33,9 @@ public struct GraphPicture: Sendable {
 
     var host: Group { Group(devices: [], nodes: graph.nodes.filter { $0.devices.isEmpty }) }
 
-    /// Prefill's first; one group where both are on the same devices.
+    /// Prefill's first; one group where KV state stays where it is.
     var deviceGroups: [Group] {
-        guard graph.prefill.devices != graph.decode.devices else {
+        guard graph.mode == .disaggregated else {
             return [Group(devices: graph.decode.devices, nodes: [graph.prefill, graph.decode])]
         }
         return [graph.prefill, graph.decode].map { Group(devices: $0.devices, nodes: [$0]) }

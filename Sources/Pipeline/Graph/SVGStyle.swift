@@ -39,12 +39,12 @@ extension SVGWriter {
         }
     }
 
-    static let markers = """
-        <defs>
-        <marker id="plain" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="9" markerHeight="9" markerUnits="userSpaceOnUse" orient="auto"><path class="head" d="M0,0 L8,4 L0,8 z"/></marker>
-        <marker id="soft" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="9" markerHeight="9" markerUnits="userSpaceOnUse" orient="auto"><path class="head" d="M0,0 L8,4 L0,8 z"/></marker>
-        <marker id="hot" viewBox="0 0 8 8" refX="6.5" refY="4" markerWidth="14" markerHeight="14" markerUnits="userSpaceOnUse" orient="auto"><path class="head hot" d="M0,0 L8,4 L0,8 z"/></marker>
-        </defs>
+    /// The heads of arrows.
+    static let markers = "<defs>\n" + marker("plain", "head", size: 9, tip: 7) + marker("hot", "head hot", size: 14, tip: 6.5) + "</defs>\n"
 
-        """
+    private static func marker(_ name: String, _ style: String, size: Int, tip: Double) -> String {
+        let frame = "viewBox=\"0 0 8 8\" refX=\"\(tip)\" refY=\"4\" markerWidth=\"\(size)\" markerHeight=\"\(size)\""
+        let path = "<path class=\"\(style)\" d=\"M0,0 L8,4 L0,8 z\"/>"
+        return "<marker id=\"\(name)\" \(frame) markerUnits=\"userSpaceOnUse\" orient=\"auto\">\(path)</marker>\n"
+    }
 }

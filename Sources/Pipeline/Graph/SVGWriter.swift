@@ -49,7 +49,7 @@ struct SVGWriter {
     }
 
     private mutating func write(_ path: PictureLayout.Path) {
-        let head = path.role == .handoff ? "hot" : path.role == .feedback ? "soft" : "plain"
+        let head = path.role == .handoff ? "hot" : "plain"
         text += "<path class=\"edge \(path.role.rawValue)\" d=\"\(rounded(path.points))\" marker-end=\"url(#\(head))\"/>\n"
     }
 
@@ -68,7 +68,8 @@ struct SVGWriter {
     }
 
     private func rectangle(_ style: String, _ x: Double, _ y: Double, _ width: Double, _ height: Double, radius: Double) -> String {
-        "<rect class=\"\(style)\" x=\"\(number(x))\" y=\"\(number(y))\" width=\"\(number(width))\" height=\"\(number(height))\" rx=\"\(number(radius))\"/>\n"
+        let place = "x=\"\(number(x))\" y=\"\(number(y))\" width=\"\(number(width))\" height=\"\(number(height))\""
+        return "<rect class=\"\(style)\" \(place) rx=\"\(number(radius))\"/>\n"
     }
 
     /// The lines through `points`, their corners rounded.

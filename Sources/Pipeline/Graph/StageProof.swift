@@ -87,9 +87,10 @@ struct StageProof {
     ) throws(ManifestError) -> Graph.Node {
         let name = stage?.name.value ?? kind.rawValue
         if let split = stage?.split, case .counts(let counts) = split.value, counts.count != devices.count {
+            let has = devices.count == 1 ? "1 device" : "\(devices.count) devices"
             throw ManifestError(
                 .badValue, manifest.file, split.position,
-                "stage \(name) splits layers in \(counts.count), and it has \(devices.count) device\(devices.count == 1 ? "" : "s"); give each its number of layers")
+                "stage \(name) splits layers in \(counts.count), and it has \(has); give each its number of layers")
         }
         return Graph.Node(
             name: name, kind: kind, devices: devices, split: stage?.split?.value ?? .layers, foreign: nil, isWritten: stage != nil,

@@ -50,7 +50,8 @@ struct SourceReader {
         guard count <= Self.maximumValues else { throw refused(place, "more than \(Self.maximumValues) values; a manifest is shorter") }
         guard depth <= Self.maximumDepth else { throw refused(place, "more than \(Self.maximumDepth) levels; a manifest is flatter") }
         if let anchor = node.anchor {
-            throw refused(place, "the YAML anchor \(Words.quoted("&" + anchor.rawValue)); a manifest has no aliases: write the value where it is used")
+            let name = Words.quoted("&" + anchor.rawValue)
+            throw refused(place, "the YAML anchor \(name); a manifest has no aliases: write the value where it is used")
         }
         switch node {
         case .scalar(let scalar):
@@ -109,7 +110,7 @@ extension SourceReader {
         switch error {
         case .scanner(let context, let problem, let mark, _), .parser(let context, let problem, let mark, _),
             .composer(let context, let problem, let mark, _):
-            let place = SourcePosition(line: mark.line, column: mark.column)
+            let place = inText(SourcePosition(line: mark.line, column: mark.column))
             let words = context.map { " \($0.text)" } ?? ""
             return refused(place, "not YAML or JSON: \(problem)\(words)")
         case .duplicatedKeysInMapping(let names, let context):
@@ -117,10 +118,17 @@ extension SourceReader {
             let name = names.first ?? ""
             return duplicate(name, second(name, after: first) ?? first)
         case .reader(let problem, let offset, _, let text):
-            return refused(place(of: offset ?? 0, in: text), "not YAML or JSON: \(problem)")
+            return refused(inText(place(of: offset ?? 0, in: text)), "not YAML or JSON: \(problem)")
         default:
             return ManifestError(.malformed, source.file, nil, "the text cannot be read as YAML or JSON")
         }
+    }
+
+    /// `place`, or the end of the manifest's text for one after it, in the line ends that `parse` adds.
+    private func inText(_ place: SourcePosition) -> SourcePosition {
+        let lines = source.text.split(omittingEmptySubsequences: false) { $0.isNewline }
+        guard place.line > lines.count else { return place }
+        return SourcePosition(line: lines.count, column: (lines.last?.unicodeScalars.count ?? 0) + 1)
     }
 
     private func place(of offset: Int, in text: String) -> SourcePosition {

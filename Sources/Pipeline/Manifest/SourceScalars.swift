@@ -6,8 +6,7 @@ struct SourceScalars {
 
     func wrong(_ value: SourceValue, _ name: String, _ wanted: String) -> ManifestError {
         if value.isNothing {
-            return ManifestError(
-                .wrongType, file, value.position, "\(name) has no value; write \(wanted), or leave \(name) out")
+            return ManifestError(.wrongType, file, value.position, "\(name) has no value; write \(wanted)")
         }
         return ManifestError(.wrongType, file, value.position, "\(name) is \(wanted), and \(value.kind) stands here")
     }
@@ -62,7 +61,7 @@ struct SourceScalars {
         guard case .scalar(let text, isPlain: true) = value.content, let first = text.utf8.first else { throw wrong(value, name, wanted) }
         let special = [".inf", "+.inf", "-.inf", ".nan", "nan", "inf", "-inf", "infinity"].contains(text.lowercased())
         if special { throw bad(value, name, wanted) }
-        let begins = (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(first) || [UInt8(ascii: "-"), UInt8(ascii: "+"), UInt8(ascii: ".")].contains(first)
+        let begins = Array("0123456789+-.".utf8).contains(first)
         guard begins, !text.lowercased().contains("x"), let number = Double(text) else { throw wrong(value, name, wanted) }
         guard number.isFinite, isGood(number) else { throw bad(value, name, wanted) }
         return Located(number, at: value.position)

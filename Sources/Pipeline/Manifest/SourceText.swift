@@ -9,6 +9,9 @@ struct SourceText {
     /// More than this many `*name` beside an `&name` could multiply without end. Any fewer are refused one by one, where they stand.
     private static let maximumAliases = 8
 
+    /// The most commas and opening brackets. Reading costs the product of these and the levels they stand at.
+    private static let maximumMarks = 65536
+
     let file: String
     let text: String
 
@@ -19,6 +22,7 @@ struct SourceText {
         guard let text = String(validating: body, as: UTF8.self) else { throw Self.notUTF8(file, body) }
         self.text = text
         try refuseControls(body)
+        try refuseManyMarks(body)
         try refuseManyAliases(body)
     }
 
@@ -49,6 +53,13 @@ struct SourceText {
             throw ManifestError(
                 .malformed, file, position(of: offset, in: bytes), "the control character U+00\(byte < 16 ? "0" : "")\(hex) stands here; remove it")
         }
+    }
+
+    private func refuseManyMarks(_ bytes: [UInt8]) throws(ManifestError) {
+        let marks = [UInt8(ascii: ","), UInt8(ascii: "["), UInt8(ascii: "{")]
+        let count = bytes.reduce(0) { $0 + (marks.contains($1) ? 1 : 0) }
+        guard count > Self.maximumMarks else { return }
+        throw ManifestError(.malformed, file, nil, "\(count) commas and brackets; a manifest has at most \(Self.maximumMarks)")
     }
 
     /// A chain of aliases grows as the product of their counts, even where only a key is compared; so their number is bounded before parsing.

@@ -26,7 +26,8 @@ extension ManifestReader {
         try refuseKeysOfOthers(kind, keys)
         return Manifest.Stage(
             name: name, kind: kind, devices: try stageDevices(keys), split: try keys["split"].map(split),
-            foreign: kind == .foreign ? try foreign(keys) : nil, after: try keys["after"].map { value throws(ManifestError) in try names(value, "after") } ?? [])
+            foreign: kind == .foreign ? try foreign(keys) : nil,
+            after: try keys["after"].map { value throws(ManifestError) in try names(value, "after") } ?? [])
     }
 
     private func kind(
@@ -126,7 +127,8 @@ extension ManifestReader {
     ) throws(ManifestError) -> Located<String> {
         if let written = keys["function"] { return try scalars.text(written, "function", "the name of a C function") }
         guard !signature.name.isEmpty else {
-            throw ManifestError(.missingKey, file, keys.position, "\(keys.what) has no \"function\", and its signature has no name; write one of them")
+            throw ManifestError(
+                .missingKey, file, keys.position, "\(keys.what) has no \"function\", and its signature has no name; write one of them")
         }
         return Located(signature.name, at: position)
     }

@@ -1,0 +1,75 @@
+import Foundation
+import TestKit
+import Testing
+
+/// Whatever is wrong is named in one line, with exit code 1 or 2, and nothing crashes or hangs.
+@Suite(.enabled(if: Command.isThere && TestDrivers.has("cpu"), "the command or the cpu driver is not built"))
+struct BadInputTests {
+    private func refuses(_ command: Command, code: Int32, _ parts: String..., location: SourceLocation = #_sourceLocation) {
+        #expect(command.status == code, "\(command.error)", sourceLocation: location)
+        #expect(command.errorLines == 1, "\(command.error)", sourceLocation: location)
+        for part in parts { #expect(command.error.contains(part), "\(command.error)", sourceLocation: location) }
+    }
+
+    private func manifest(_ folder: Scratch, model: String, device: String = "cpu") throws -> String {
+        try folder.write("m.yaml", "baton: 1\nmodel: \(model)\ndevices:\n  host: \(device)\n")
+    }
+
+    @Test("a missing manifest, an unknown key and a cycle are named with their place")
+    func manifests() throws {
+        let folder = try Scratch()
+        refuses(try Command.run("run", "none.yaml", "--prompt", "x", in: folder.path), code: 2, "none.yaml")
+        try folder.write("a.yaml", "baton: 1\nmodle: x\n")
+        refuses(try Command.run("run", "a.yaml", "--prompt", "x", in: folder.path), code: 2, "a.yaml:2:1", "did you mean \"model\"")
+        try folder.write("b.yaml", "baton: 1\nmodel: [\n")
+        refuses(try Command.run("run", "b.yaml", "--prompt", "x", in: folder.path), code: 2, "b.yaml:")
+    }
+
+    @Test("a missing model, a truncated file, the wrong magic and an empty file are refused")
+    func models() throws {
+        let folder = try Scratch()
+        refuses(try Command.run("run", manifest(folder, model: "nope"), "--prompt", "x", in: folder.path), code: 2, "no model \"nope\"", "model pull")
+        try folder.write("junk.gguf", Data("this is no model at all, only text".utf8))
+        refuses(try Command.run("run", manifest(folder, model: "./junk.gguf"), "--prompt", "x", in: folder.path), code: 2, "junk.gguf", "not a GGUF file")
+        try folder.write("cut.gguf", Data([0x47, 0x47, 0x55, 0x46, 3, 0, 0, 0, 255, 255, 255, 255, 255, 255, 255, 127]))
+        refuses(try Command.run("run", manifest(folder, model: "./cut.gguf"), "--prompt", "x", in: folder.path), code: 2, "cut.gguf")
+    }
+
+    @Test("an unknown driver, a library that is none and an unknown option are refused", .enabled(if: TestModel.path != nil, "needs the model"))
+    func drivers() throws {
+        let folder = try Scratch()
+        let model = TestModel.path ?? ""
+        refuses(try Command.run("run", manifest(folder, model: model, device: "cpux"), "--prompt", "x", in: folder.path), code: 1, "no such driver", "cpu")
+        try folder.write("libx.so", "this is text")
+        refuses(try Command.run("run", manifest(folder, model: model, device: "./libx.so"), "--prompt", "x", in: folder.path), code: 1, "libx.so", "dlopen")
+        refuses(
+            try Command.run("run", manifest(folder, model: model, device: "{driver: cpu, options: {numerix: f32}}"), "--prompt", "x", in: folder.path),
+            code: 1, "numerix", "did you mean 'numerics'")
+    }
+
+    @Test("an empty prompt, invalid UTF-8 and a prompt longer than the context are refused", .enabled(if: TestModel.path != nil, "needs the model"))
+    func prompts() throws {
+        let folder = try Scratch()
+        try folder.write("m.yaml", "baton: 1\nmodel: \(TestModel.path ?? "")\ndevices:\n  host: cpu\ncontext: 16\n")
+        refuses(try Command.run("run", "m.yaml", "--prompt", "", in: folder.path), code: 2, "empty")
+        try folder.write("bad.txt", Data([0x61, 0x62, 0xFF]))
+        refuses(try Command.run("run", "m.yaml", "--prompt-file", "bad.txt", in: folder.path), code: 2, "bad.txt", "byte 2")
+        refuses(
+            try Command.run("run", "m.yaml", "--prompt", String(repeating: "long ", count: 40), in: folder.path), code: 2, "the context holds 16")
+    }
+
+    @Test("a 70B-shaped model does not fit one CS-3, which explain proves without weights", .enabled(if: TestDrivers.has("cs3") && TestDrivers.has("trainium3"), "needs the device models"))
+    func tooLarge() throws {
+        let folder = try Scratch()
+        try folder.write(
+            "big.shape.json",
+            #"{"architecture":"llama","layers":80,"hidden":8192,"heads":64,"kv_heads":8,"head_dim":128,"ffn":28672,"vocab":128256,"context":8192,"weight_type":"F16"}"#)
+        try folder.write("m.yaml", "baton: 1\nmodel: ./big.shape.json\ndevices:\n  trn: trainium3\n  wse: cs3\nstages:\n  prefill: {device: trn}\n  decode: {device: wse}\n")
+        refuses(try Command.run("explain", "m.yaml", in: folder.path), code: 2, "device wse (CS-3)", "44.0 GB", "141.1 GB")
+        let four = (0..<4).map { "  w\($0): cs3\n" }.joined()
+        try folder.write(
+            "four.yaml",
+            "baton: 1\nmodel: ./big.shape.json\ndevices:\n  trn: trainium3\n\(four)stages:\n  prefill: {device: trn}\n  decode: {devices: [w0, w1, w2, w3]}\n")
+        #expect(try Command.run("explain", "four.yaml", in: folder.path).status == 0)
+    }
+}
