@@ -103,6 +103,7 @@ let package = Package(
         // Tests, by what they need: nothing; a driver (skipped aloud where it is not built); the model.
         .target(name: "TestKit", dependencies: ["Driver", "Model", "Tokens"], path: "Tests/TestKit", swiftSettings: house),
         .target(name: "BuildKit", path: "Tests/BuildKit", swiftSettings: house),
+        .testTarget(name: "DeviceModelTests", dependencies: ["Driver", "TestKit"], swiftSettings: house),
         .testTarget(name: "HouseTests", swiftSettings: house),
         .testTarget(name: "BatonTests", dependencies: ["TestKit", "BuildKit", "baton"], swiftSettings: house),
         .testTarget(name: "EngineTests", dependencies: ["Engine", "TestKit"], swiftSettings: house),

@@ -42,6 +42,9 @@ public final class BlockAllocator: Sendable {
     /// Whether a reservation still stands.
     func isLive(_ generation: UInt64) -> Bool { state.withLock { $0.live.contains(generation) } }
 
+    /// Keeps the blocks of a reservation out of use for good: a device that does not answer may still write to them.
+    func quarantine(generation: UInt64) { state.withLock { _ = $0.live.remove(generation) } }
+
     func release(_ blocks: [UInt32], generation: UInt64) {
         state.withLock { state in
             guard state.live.remove(generation) != nil else { return }

@@ -147,9 +147,12 @@ public final class Engine {
         var there = try reserve(capacity, on: decode)
         var here = try reserve(prompt.count, on: prefill)
         let handoff = try Handoff(
-            links: placement.handoffs, from: prefill, to: decode, prefillBlocks: here.blocks, decodeBlocks: there.blocks,
-            generation: there.generation, tokens: capacity, settings: settings.handoff, trace: trace, tamper: tamper)
-        defer { report.handoff = summary(handoff.figures, state: handoff.state) }
+            links: placement.handoffs, from: prefill, to: decode, prefillBlocks: here.blocks, prefillGeneration: here.generation,
+            decodeBlocks: there.blocks, generation: there.generation, tokens: capacity, settings: settings.handoff, trace: trace, tamper: tamper)
+        defer {
+            handoff.close()
+            report.handoff = summary(handoff.figures, state: handoff.state)
+        }
         var late: [(Int, UInt64, Range<Int>)] = []
         let overlaps = settings.handoff.overlapsLayers
         let result = try Prefill(stage: prefill, trace: trace).run(

@@ -12,9 +12,11 @@ final class Handoff {
     private let tamper: (@Sendable (Int, UnsafeMutableRawBufferPointer) -> Void)?
     private var machine: HandoffMachine
     private var staging: Staging
-    private var prefillBlocks: [UInt32]
-    private var decodeBlocks: [UInt32]
+    private let prefillBlocks: [UInt32]
+    private let prefillGeneration: UInt64
+    private let decodeBlocks: [UInt32]
     private(set) var figures = HandoffFigures()
+    private var isSettled = false
     /// Modelled times, where both devices have modelled clocks.
     private var modelled: ModelledTransfer?
     private let trace: Trace?
@@ -27,8 +29,8 @@ final class Handoff {
     private var pendingImports: [Pending] = []
 
     init(
-        links: [HandoffLink], from prefill: OpenStage, to decode: OpenStage, prefillBlocks: [UInt32], decodeBlocks: [UInt32],
-        generation: UInt64, tokens: Int, settings: HandoffSettings, trace: Trace?,
+        links: [HandoffLink], from prefill: OpenStage, to decode: OpenStage, prefillBlocks: [UInt32], prefillGeneration: UInt64,
+        decodeBlocks: [UInt32], generation: UInt64, tokens: Int, settings: HandoffSettings, trace: Trace?,
         tamper: (@Sendable (Int, UnsafeMutableRawBufferPointer) -> Void)?
     ) throws(EngineError) {
         self.links = links
@@ -36,6 +38,7 @@ final class Handoff {
         self.decode = decode
         self.settings = settings
         self.prefillBlocks = prefillBlocks
+        self.prefillGeneration = prefillGeneration
         self.decodeBlocks = decodeBlocks
         self.trace = trace
         self.tamper = tamper
@@ -175,7 +178,41 @@ final class Handoff {
         try abort()
     }
 
-    private func abort() throws(EngineError) { throw EngineError(.handoff, "handoff \(machine.state)") }
+    /// Ends a handoff that was not adopted, whatever stopped it; nothing when it was.
+    func close() {
+        if case .adopted = machine.state { return }
+        _ = machine.handle(.failed(.cancelled), now: WallClock.now)
+        settle()
+    }
+
+    /// Both sides' blocks and the staging may be used again only when no queued copy can touch them any more.
+    private func settle() {
+        guard !isSettled else { return }
+        isSettled = true
+        do throws(DriverError) {
+            for part in prefill.parts {
+                if part.exportValue > 0 { try Self.settled(part.exports, part.exportValue, settings) }
+                if part.runValue > 0 { try Self.settled(part.runs, part.runValue, settings) }
+            }
+            for part in decode.parts where part.importValue > 0 { try Self.settled(part.imports, part.importValue, settings) }
+            for part in prefill.parts + decode.parts { try part.renewTimelines() }
+        } catch {
+            prefill.allocator.quarantine(generation: prefillGeneration)
+            decode.allocator.quarantine(generation: machine.generation)
+            staging.keepForEver()
+        }
+    }
+
+    /// Waits until queued copies have ended, well or badly; throws only when they have not.
+    private static func settled(_ timeline: borrowing Timeline, _ value: UInt64, _ settings: HandoffSettings) throws(DriverError) {
+        do throws(DriverError) { try timeline.wait(value, timeout: settings.deadline &+ 10_000_000_000) } catch {
+            if error.code == .deadlineExceeded { throw error }
+        }
+    }
+
+    private func abort() throws(EngineError) {
+        throw EngineError(.handoff, "handoff \(machine.state)")
+    }
 }
 
 /// What the manifest says of handoffs.
@@ -226,6 +263,9 @@ struct Staging {
 
     private var slots: [Slot] = []
     private var next = 0
+
+    /// A device may still write here: the memory is never given back.
+    func keepForEver() { for slot in slots { _ = Unmanaged.passRetained(slot) } }
 
     init() throws(DriverError) {
         for _ in 0..<Self.count { slots.append(try Slot(bytes: 2 * Self.pieceBytes + 64)) }

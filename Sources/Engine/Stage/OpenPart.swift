@@ -7,11 +7,11 @@ final class OpenPart {
     let program: Program
     let pool: KVPool
     /// Signalled by each run, in order.
-    let runs: Timeline
+    private(set) var runs: Timeline
     /// Signalled layer by layer in each run.
-    let layerEvents: Timeline
-    let exports: Timeline
-    let imports: Timeline
+    private(set) var layerEvents: Timeline
+    private(set) var exports: Timeline
+    private(set) var imports: Timeline
     /// The program's hidden input tensor, if it has one, and its output tensor; f32 elements in a row of each.
     private let input: Int?
     private let output: Int
@@ -66,6 +66,15 @@ final class OpenPart {
 
     /// The queue for copies: the second, so that they run beside batches, or the only one.
     var copyQueue: Int { device.info.queueCount > 1 ? 1 : 0 }
+
+    /// A failed timeline stays failed: after a failure, and once nothing is queued any more, the part goes on with new ones.
+    func renewTimelines() throws(DriverError) {
+        runs = try Timeline(on: device)
+        layerEvents = try Timeline(on: device)
+        exports = try Timeline(on: device)
+        imports = try Timeline(on: device)
+        (runValue, layerValue, exportValue, importValue) = (0, 0, 0, 0)
+    }
 
     /// Puts hidden states [T, hidden] f32 where the next submit takes them from.
     func setInput(_ bytes: UnsafeRawBufferPointer) throws(DriverError) {
