@@ -67,7 +67,7 @@ public final class DriverLibrary: @unchecked Sendable {
     private static func negotiate(_ path: String, _ host: HostServices) throws(DriverError) -> baton_driver {
         let entry = try symbol(path)
         var driver = baton_driver.sized()
-        let code = entry(host.contract, &driver)
+        let (code, words) = host.capturing { entry(host.contract, &driver) }
         let theirs = ABIRange(ABIVersion(driver.abi_min), ABIVersion(driver.abi_max))
         let ranges = "the driver speaks ABI \(theirs), this host \(host.abi)"
         guard theirs.meets(host.abi) else {
@@ -76,7 +76,7 @@ public final class DriverLibrary: @unchecked Sendable {
         }
         guard code == 0 else {
             let name = DriverError.Code(rawValue: code)
-            throw DriverError(name, driver: path, call: "entry", detail: "the driver refused to start (\(name)); \(ranges)")
+            throw DriverError(name, driver: path, call: "entry", detail: "the driver refused to start (\(name)): \(words.isEmpty ? "it gave no reason" : words.joined(separator: " ")); \(ranges)")
         }
         let chosen = ABIVersion(driver.abi)
         guard theirs.contains(chosen), host.abi.contains(chosen) else {
