@@ -48,19 +48,23 @@ struct WorkerPoolTests {
     @Test("a job of almost 2^64 indices overflows nothing", arguments: [0, 1, 1 << 63, .max] as [UInt64])
     func huge(grain: UInt64) {
         let pool = WorkerPool(threads: 3)
-        let sum = Atomic<UInt64>(0)
-        withUnsafePointer(to: sum) { address in
-            pool.run(count: .max, grain: grain, body: { user, begin, end, _ in
-                user?.assumingMemoryBound(to: Atomic<UInt64>.self).pointee.wrappingAdd(end - begin, ordering: .relaxed)
-            }, user: UnsafeMutableRawPointer(mutating: address))
-        }
-        #expect(sum.load(ordering: .relaxed) == .max)
+        let sum = Sum()
+        pool.run(count: .max, grain: grain, body: { user, begin, end, _ in
+            guard let user else { return }
+            Unmanaged<Sum>.fromOpaque(user).takeUnretainedValue().value.wrappingAdd(end - begin, ordering: .relaxed)
+        }, user: Unmanaged.passUnretained(sum).toOpaque())
+        #expect(sum.value.load(ordering: .relaxed) == .max)
     }
 
     @Test("a pool has at least one thread, whatever was asked for", arguments: [Int.min, -1, 0])
     func atLeastOne(threads: Int) {
         #expect(WorkerPool(threads: threads).count == 1)
     }
+}
+
+/// How many indices ran.
+private final class Sum: Sendable {
+    let value = Atomic<UInt64>(0)
 }
 
 /// Counts how often each index of a job ran.
