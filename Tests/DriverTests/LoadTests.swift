@@ -1,0 +1,115 @@
+import BuildKit
+import FoundationEssentials
+import Glibc
+import Testing
+
+@testable import Driver
+
+/// Files that are and are not drivers, and the report that is kept of them.
+@Suite("Loading", .needsCompiler)
+struct LoadTests {
+    let folder: TemporaryFolder
+    init() throws { folder = try TemporaryFolder() }
+
+    private func refusal(_ path: String) throws -> DriverError {
+        try #require(throws: DriverError.self) { try Catalogs.make().load(path) }
+    }
+
+    @Test("an absolute path and a name in a folder give the same library, loaded once")
+    func pathAndName() throws {
+        let path = try SharedLibrary.driver("old", in: folder)
+        let catalog = Catalogs.make(folders: [folder.path])
+        let byName = try catalog.load("old")
+        #expect(try catalog.load(path) === byName)
+        #expect(try catalog.load("old") === byName)
+        #expect(catalog.report.candidates.count == 1)
+    }
+
+    @Test("a path outside the search is loaded when asked for by its path")
+    func explicitPath() throws {
+        let catalog = Catalogs.make()
+        let path = try SharedLibrary.driver("old", in: folder)
+        let library = try catalog.load(path)
+        #expect(try catalog.load(path) === library)
+        #expect(catalog.report.candidates.map(\.source) == ["explicit"])
+        #expect(try catalog.load("old") === library)
+    }
+
+    @Test("a shadowed candidate still loads by its path")
+    func shadowedByPath() throws {
+        let other = try TemporaryFolder()
+        let first = try SharedLibrary.driver("old", in: folder)
+        let second = try SharedLibrary.driver("old", in: other)
+        let catalog = Catalogs.make(folders: [folder.path, other.path])
+        #expect(try catalog.load("old").path == first)
+        #expect(try catalog.load(second).path == second)
+    }
+
+    @Test("a missing file is refused in the dynamic linker's own words")
+    func missing() throws {
+        let path = folder.file("libbaton-gone.so")
+        let error = try refusal(path)
+        #expect(error.code == .unavailable && error.call == "dlopen")
+        #expect(error.detail == "\(path): cannot open shared object file: No such file or directory")
+    }
+
+    @Test("a text file is refused in the dynamic linker's own words")
+    func textFile() throws {
+        let path = try folder.write(String(repeating: "This is no library.\n", count: 100), to: "libbaton-text.so")
+        #expect(try refusal(path).detail == "\(path): invalid ELF header")
+    }
+
+    @Test("an empty file is refused in the dynamic linker's own words")
+    func emptyFile() throws {
+        let path = try folder.write("", to: "libbaton-empty.so")
+        #expect(try refusal(path).detail == "\(path): file too short")
+    }
+
+    @Test("a library cut short is refused in the dynamic linker's own words", arguments: [20, 64, 200])
+    func truncated(length: Int) throws {
+        let path = try SharedLibrary.driver("old", in: folder)
+        #expect(truncate(path, off_t(length)) == 0)
+        let error = try refusal(path)
+        #expect(error.call == "dlopen" && error.detail.hasPrefix("\(path): "))
+    }
+
+    @Test("what was refused stays refused, with the first reason")
+    func refusedTwice() throws {
+        let path = try folder.write("", to: "libbaton-empty.so")
+        let catalog = Catalogs.make(folders: [folder.path])
+        let first = #expect(throws: DriverError.self) { try catalog.load("empty") }
+        let second = #expect(throws: DriverError.self) { try catalog.load(path) }
+        #expect(try second?.detail.contains(#require(first?.description)) == true)
+        #expect(catalog.report.candidates.count == 1)
+    }
+
+    @Test("the report encodes to JSON with each decision, error and range")
+    func report() throws {
+        _ = try SharedLibrary.driver("future_major", in: folder)
+        _ = try SharedLibrary.driver("old", in: folder)
+        try folder.write("", to: "libbaton-unused.so")
+        var search = DriverSearch(folders: [folder.path], notes: ["a note"])
+        search.disable = ["unused"]
+        let catalog = Catalogs.make(search)
+        #expect(catalog.loadAll().map(\.name) == ["old"])
+
+        let read = try JSONDecoder().decode(Report.self, from: JSONEncoder().encode(catalog.report))
+        #expect(read.searched == [folder.path] && read.notes == ["a note"])
+        #expect(read.candidates.map(\.decision) == ["refused", "loaded", "disabled"])
+        let (refused, loaded) = (read.candidates[0], read.candidates[1])
+        #expect(refused.error?.contains("2.0..2.3") == true && refused.hostABI == "\(ABIRange.host)")
+        #expect(refused.driverABI == "2.0..2.3")
+        #expect(loaded.driverABI == "1.0..1.0" && loaded.abi == "1.0" && loaded.error == nil)
+        #expect(loaded.sha256?.count == 64 && loaded.vendor == "Baton tests" && loaded.version == "1.0.0")
+    }
+
+    /// What a reader of `baton drivers --json` expects.
+    private struct Report: Decodable {
+        struct Candidate: Decodable {
+            var name, decision, hostABI: String
+            var driverABI, abi, error, sha256, vendor, version: String?
+        }
+        var searched, notes: [String]
+        var candidates: [Candidate]
+    }
+}

@@ -1,0 +1,105 @@
+import Synchronization
+import Testing
+
+@testable import Driver
+
+@Suite("Worker pool")
+struct WorkerPoolTests {
+    @Test("every index runs exactly once, whatever the counts, grains and threads", arguments: [1, 2, 3, 4, 8, 13])
+    func exactlyOnce(threads: Int) {
+        let pool = WorkerPool(threads: threads)
+        #expect(pool.count == threads)
+        var random = Seeded(state: UInt64(threads))
+        for _ in 0..<200 {
+            let count = Int.random(in: 0...(Bool.random(using: &random) ? 20 : 3_000), using: &random)
+            let tally = Tally(count: count, workers: threads)
+            tally.run(on: pool, grain: UInt64.random(in: 0...64, using: &random))
+            #expect(tally.isExact, "\(count) indices on \(threads) threads")
+        }
+    }
+
+    @Test("a nested call runs whole, within the outer one")
+    func nested() {
+        let pool = WorkerPool(threads: 4)
+        let inner = (0..<64).map { _ in Tally(count: 100, workers: 4) }
+        let outer = Tally(count: 64, workers: 4) { inner[$0].run(on: pool, grain: 1) }
+        outer.run(on: pool, grain: 1)
+        #expect(outer.isExact && inner.allSatisfy(\.isExact))
+    }
+
+    @Test("calls from many threads at once each run whole")
+    func concurrent() async {
+        let pool = WorkerPool(threads: 3)
+        let exact = await withTaskGroup(of: Bool.self) { group in
+            for index in 0..<8 {
+                group.addTask {
+                    (0..<100).allSatisfy { round in
+                        let tally = Tally(count: 50 + index * 13 + round, workers: 3)
+                        tally.run(on: pool, grain: 1)
+                        return tally.isExact
+                    }
+                }
+            }
+            return await group.reduce(true) { $0 && $1 }
+        }
+        #expect(exact)
+    }
+
+    @Test("a job of almost 2^64 indices overflows nothing", arguments: [0, 1, 1 << 63, .max] as [UInt64])
+    func huge(grain: UInt64) {
+        let pool = WorkerPool(threads: 3)
+        let sum = Sum()
+        pool.run(count: .max, grain: grain, body: { user, begin, end, _ in
+            guard let user else { return }
+            Unmanaged<Sum>.fromOpaque(user).takeUnretainedValue().value.wrappingAdd(end - begin, ordering: .relaxed)
+        }, user: Unmanaged.passUnretained(sum).toOpaque())
+        #expect(sum.value.load(ordering: .relaxed) == .max)
+    }
+
+    @Test("a pool has at least one thread, whatever was asked for", arguments: [Int.min, -1, 0])
+    func atLeastOne(threads: Int) {
+        #expect(WorkerPool(threads: threads).count == 1)
+    }
+}
+
+/// How many indices ran.
+private final class Sum: Sendable {
+    let value = Atomic<UInt64>(0)
+}
+
+/// Counts how often each index of a job ran.
+private final class Tally: Sendable {
+    private let counts: [Cell]
+    private let workers: Int
+    private let wrong = Atomic<Bool>(false)
+    private let each: @Sendable (Int) -> Void
+
+    private final class Cell: Sendable {
+        let value = Atomic<Int>(0)
+    }
+
+    init(count: Int, workers: Int, each: @escaping @Sendable (Int) -> Void = { _ in }) {
+        counts = (0..<count).map { _ in Cell() }
+        self.workers = workers
+        self.each = each
+    }
+
+    func run(on pool: WorkerPool, grain: UInt64) {
+        pool.run(count: UInt64(counts.count), grain: grain, body: { user, begin, end, worker in
+            guard let user else { return }
+            Unmanaged<Tally>.fromOpaque(user).takeUnretainedValue().mark(begin, end, worker)
+        }, user: Unmanaged.passUnretained(self).toOpaque())
+    }
+
+    private func mark(_ begin: UInt64, _ end: UInt64, _ worker: UInt32) {
+        guard begin < end, end <= UInt64(counts.count), worker < UInt32(workers) else { return wrong.store(true, ordering: .relaxed) }
+        for index in Int(begin)..<Int(end) {
+            counts[index].value.add(1, ordering: .relaxed)
+            each(index)
+        }
+    }
+
+    var isExact: Bool {
+        !wrong.load(ordering: .relaxed) && counts.allSatisfy { $0.value.load(ordering: .relaxed) == 1 }
+    }
+}
