@@ -73,9 +73,10 @@ public final class DriverCatalog: Sendable {
         if report.candidates[index].decision == .refused, let words = report.candidates[index].error {
             throw DriverError(.failedPrecondition, driver: report.candidates[index].name, call: "load", detail: "refused before: \(words)")
         }
+        var stated: ABIRange?
         do throws(DriverError) {
-            let manifest = try check(report.candidates[index])
-            let library = try DriverLibrary(loading: report.candidates[index].path, host: host)
+            let manifest = try check(report.candidates[index], &stated)
+            let library = try DriverLibrary(loading: report.candidates[index].path, host: host, stated: &stated)
             if let manifest, manifest.name != library.name {
                 throw DriverError(
                     .failedPrecondition, driver: library.path, call: "load",
@@ -86,14 +87,16 @@ public final class DriverCatalog: Sendable {
         } catch {
             report.candidates[index].decision = .refused
             report.candidates[index].error = error.description
+            report.candidates[index].driverABI = stated?.description
             throw error
         }
     }
 
-    /// What can be checked before any code of the driver runs.
-    private static func check(_ candidate: LoadReport.Candidate) throws(DriverError) -> DriverManifest? {
+    /// What can be checked before any code of the driver runs. `stated` becomes the range its manifest gives.
+    private static func check(_ candidate: LoadReport.Candidate, _ stated: inout ABIRange?) throws(DriverError) -> DriverManifest? {
         guard let path = candidate.manifest else { return nil }
         let manifest = try DriverManifest(reading: path)
+        stated = manifest.abi
         if let range = manifest.abi, let host = candidate.hostRange, !range.meets(host) {
             throw DriverError(
                 .failedPrecondition, driver: path, call: "load", detail: "the driver speaks ABI \(range), this host \(host); nothing was loaded")

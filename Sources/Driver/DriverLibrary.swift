@@ -39,9 +39,10 @@ public final class DriverLibrary: @unchecked Sendable {
     public var hasCost: Bool { cost != nil }
 
     /// Loads the file at `path` (absolute) and negotiates. Runs the driver's code.
+    /// - Parameter stated: becomes the range the driver states, also when the driver is refused after that.
     /// - Throws: what failed, with dlerror's own words, or both ABI ranges when they do not meet.
-    init(loading path: String, host: HostServices) throws(DriverError) {
-        let raw = try Self.negotiate(path, host)
+    init(loading path: String, host: HostServices, stated: inout ABIRange?) throws(DriverError) {
+        let raw = try Self.negotiate(path, host, &stated)
         driver = raw
         self.path = path
         name = String(raw.name)
@@ -64,11 +65,14 @@ public final class DriverLibrary: @unchecked Sendable {
         rawDriver.pointee.timeline = UnsafePointer(resident.timeline)
     }
 
-    private static func negotiate(_ path: String, _ host: HostServices) throws(DriverError) -> baton_driver {
+    private static func negotiate(_ path: String, _ host: HostServices, _ stated: inout ABIRange?) throws(DriverError) -> baton_driver {
         let entry = try symbol(path)
-        var driver = baton_driver.sized()
-        let (code, words) = host.capturing { entry(host.contract, &driver) }
+        var given = baton_driver.sized()
+        let (code, words) = host.capturing { entry(host.contract, &given) }
+        // Nothing past the driver's own size is its word, and no size past ours is believed.
+        let driver = baton_driver.copied(from: &given) ?? .sized()
         let theirs = ABIRange(ABIVersion(driver.abi_min), ABIVersion(driver.abi_max))
+        stated = theirs
         let ranges = "the driver speaks ABI \(theirs), this host \(host.abi)"
         guard theirs.meets(host.abi) else {
             throw DriverError(

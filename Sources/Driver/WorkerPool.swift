@@ -18,6 +18,8 @@ public final class WorkerPool: @unchecked Sendable {
         var user: UnsafeMutableRawPointer?
         var count: UInt64
         var piece: UInt64
+        /// How many pieces there are. Threads count pieces and not indices, so that no sum passes `count`.
+        var pieces: UInt64 { (count - 1) / piece + 1 }
     }
 
     /// Written by the caller while `generation` is even, read by workers while it is odd.
@@ -57,10 +59,12 @@ public final class WorkerPool: @unchecked Sendable {
     }
 
     private func work(_ job: Job, worker: UInt32) {
+        let pieces = job.pieces
         while true {
-            let begin = next.add(job.piece, ordering: .relaxed).oldValue
-            guard begin < job.count else { return }
-            job.body(job.user, begin, min(begin + job.piece, job.count), worker)
+            let index = next.add(1, ordering: .relaxed).oldValue
+            guard index < pieces else { return }
+            let begin = index * job.piece
+            job.body(job.user, begin, begin + min(job.piece, job.count - begin), worker)
         }
     }
 
