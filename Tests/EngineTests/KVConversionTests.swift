@@ -76,6 +76,8 @@ struct KVConversionTests {
         #expect(plan.tokenStep == 32)
         #expect(try HandoffPlan(exports: [trn, wse], imports: [wse]).description == "identity")
         #expect(try HandoffPlan(exports: [wse], imports: [wse], sharesMemory: true).description == "adopt")
+        #expect(try HandoffPlan(exports: [trn, wse], imports: [wse], wire: .bf16).from == trn)
+        #expect(throws: EngineError.self) { try HandoffPlan(exports: [trn], imports: [wse], wire: .f32) }
         var other = wse
         other.kvHeads = 4
         #expect(throws: EngineError.self) { try HandoffPlan(exports: [trn], imports: [other]) }

@@ -32,15 +32,15 @@ public struct HandoffPlan: Sendable, Hashable {
 
     /// The cheapest pair of layouts: fewest conversions, then the drivers' own order.
     /// - Parameters:
-    ///   - wire: the dtype the manifest asks for on the wire, nil for whatever is cheapest.
+    ///   - wire: the dtype the manifest asks for on the wire: one side must exchange KV in it. Nil for whatever is cheapest.
     ///   - sharesMemory: the devices can see one memory, so that equal first layouts can be adopted.
     public init(
         exports: [KVLayout], imports: [KVLayout], wire: DType? = nil, sharesMemory: Bool = false
     ) throws(EngineError) {
         var best: (rank: Int, from: KVLayout, to: KVLayout, conversion: Conversion)?
-        for (i, from) in exports.enumerated() where Self.usable(from, wire) {
+        for (i, from) in exports.enumerated() where Self.usable(from) {
             for (j, to) in imports.enumerated() {
-                guard let conversion = Self.conversion(from: from, to: to) else { continue }
+                guard wire == nil || from.dtype == wire || to.dtype == wire, let conversion = Self.conversion(from: from, to: to) else { continue }
                 let rank = Self.weight(conversion) * 4096 + (i + j)
                 if rank < (best?.rank ?? .max) { best = (rank, from, to, conversion) }
             }
@@ -53,8 +53,7 @@ public struct HandoffPlan: Sendable, Hashable {
         tokenStep = Self.leastCommonMultiple(from.blockTokens, to.blockTokens)
     }
 
-    /// A wire dtype that the exporter lacks is made by the host's cast at the importer's side only if the importer takes it.
-    private static func usable(_ layout: KVLayout, _ wire: DType?) -> Bool {
+    private static func usable(_ layout: KVLayout) -> Bool {
         [.f32, .f16, .bf16].contains(layout.dtype) && layout.scaleMode == 0
     }
 
