@@ -58,6 +58,9 @@ extension DriverPlugin {
     }
 }
 
+/// Tests of a driver's kernels, where the driver is.
+let kernelTests: [Target] = plugins.compactMap(\.kernels).map { .testTarget(name: "\($0)Tests", dependencies: [.target(name: $0)], swiftSettings: house) }
+
 let log = Target.Dependency.product(name: "Logging", package: "swift-log")
 let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
 
@@ -114,5 +117,5 @@ let package = Package(
         .testTarget(name: "TokensTests", dependencies: ["Tokens", "Model"], swiftSettings: house),
         .testTarget(name: "ModelTests", dependencies: ["Model"], swiftSettings: house),
         .testTarget(name: "PipelineTests", dependencies: ["Pipeline"], swiftSettings: house),
-    ] + plugins.flatMap(\.targets)
+    ] + plugins.flatMap(\.targets) + kernelTests
 )

@@ -68,7 +68,7 @@ public final class DriverLibrary: @unchecked Sendable {
     private static func negotiate(_ path: String, _ host: HostServices, _ stated: inout ABIRange?) throws(DriverError) -> baton_driver {
         let entry = try symbol(path)
         var given = baton_driver.sized()
-        let code = entry(host.contract, &given)
+        let (code, words) = host.capturing { entry(host.contract, &given) }
         // Nothing past the driver's own size is its word, and no size past ours is believed.
         let driver = baton_driver.copied(from: &given) ?? .sized()
         let theirs = ABIRange(ABIVersion(driver.abi_min), ABIVersion(driver.abi_max))
@@ -80,7 +80,7 @@ public final class DriverLibrary: @unchecked Sendable {
         }
         guard code == 0 else {
             let name = DriverError.Code(rawValue: code)
-            throw DriverError(name, driver: path, call: "entry", detail: "the driver refused to start (\(name)); \(ranges)")
+            throw DriverError(name, driver: path, call: "entry", detail: "the driver refused to start (\(name)): \(words.isEmpty ? "it gave no reason" : words.joined(separator: " ")); \(ranges)")
         }
         let chosen = ABIVersion(driver.abi)
         guard theirs.contains(chosen), host.abi.contains(chosen) else {

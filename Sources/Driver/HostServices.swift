@@ -1,5 +1,6 @@
 import CDriver
 import Glibc
+import Synchronization
 public import Logging
 
 /// What the host gives to drivers: log, worker pool, devices of other drivers. One for the process, kept until it ends,
@@ -9,6 +10,7 @@ public final class HostServices: @unchecked Sendable {
     /// The range of contract versions this host speaks.
     public let abi: ABIRange
     let logger: Logger
+    private let captured = Mutex<[String]?>(nil)
     /// Finds drivers for `open_device`; set once by the catalog before any driver is loaded, and kept with the drivers, which stay for ever.
     nonisolated(unsafe) var catalog: DriverCatalog?
     /// The struct that drivers hold. Its address is stable and is never freed.
@@ -44,7 +46,23 @@ public final class HostServices: @unchecked Sendable {
         context.map { Unmanaged<HostServices>.fromOpaque($0).takeUnretainedValue() }
     }
 
+    /// What drivers logged while `body` ran, beside what it gives: the words of one that refuses to start.
+    func capturing<R>(_ body: () -> R) -> (R, [String]) {
+        captured.withLock { $0 = [] }
+        let result = body()
+        return (result, captured.withLock { lines in
+            defer { lines = nil }
+            return lines ?? []
+        })
+    }
+
     private func log(level: Int32, _ line: String) {
+        let taken = captured.withLock { lines -> Bool in
+            guard lines != nil else { return false }
+            lines?.append(line)
+            return true
+        }
+        if taken { return }
         let levels: [Int32: Logger.Level] = [1: .debug, 2: .info, 3: .warning, 4: .error]
         logger.log(level: levels[level] ?? .info, "\(line)")
     }

@@ -5,7 +5,8 @@
 // status.h, driver.h, device.h, buffer.h, program.h, event.h, then the two interfaces kv.h and cost.h.
 //
 // Rules that hold everywhere:
-//   Sizes      Every struct begins with `size`, in bytes, written by whoever fills the struct. A callee requires that `size` reaches
+//   Sizes      Every struct begins with `size`, in bytes, written by whoever fills the struct; the four small ones that are only ever parts of
+//              others (baton_version, baton_string, baton_option, baton_point) do not, and never change under a major. A callee requires that `size` reaches
 //              the END of the last field it uses (BATON_HAS) and never that it equals a size it knows. In an array of structs the
 //              elements are `size` bytes apart, as the first element states.
 //   Tables     Tables of functions only grow at the end. A null slot means "unsupported".

@@ -33,7 +33,7 @@ struct baton_device_info {
   uint64_t compute_dtypes;          // operands of linear; sums are f32
   uint64_t kv_dtypes;               // what a KV pool can hold
   baton_dtype resident_dtype;       // what weights become on the device, 0: they stay as given. Memory is counted in it
-  baton_dtype kv_dtype;             // the KV dtype it prefers
+  baton_dtype kv_dtype;             // the KV dtype it prefers; 0: it holds no KV
   baton_shape_rule shape_rule;
   uint32_t bucket_count;            // BUCKETS: token buckets, ascending
   const uint32_t *buckets;

@@ -90,7 +90,8 @@ struct baton_driver {
   const baton_timeline_table *timeline;
 
   /// An optional ability: "baton.kv", "baton.cost", "baton.peer_copy", "vendor.x.y". Returns its table, which begins with its size, or
-  /// null when the driver lacks it at that version. Ownership: the driver's, for the life of the process. Does not block. Any thread. Since: 1.0
+  /// null when the driver lacks it at that version. A table of one version only grows at its end; what breaks it is a new version.
+  /// Ownership: the driver's, for the life of the process. Does not block. Any thread. Since: 1.0
   const void *(*get_interface)(baton_string id, uint32_t version);
 
   /// Describes the device that open would give for these options. Opens nothing, touches no hardware state, does not block. Any thread.
@@ -100,7 +101,8 @@ struct baton_driver {
 
 /// The one symbol. Negotiates and fills `out`. Pure: opens nothing, starts nothing, allocates nothing that needs freeing.
 /// Called once per load, before anything else. Returns FAILED_PRECONDITION when the ranges do not meet, with `abi_min` and `abi_max`
-/// of `out` filled all the same so that the host can print both. Since: 1.0
+/// of `out` filled all the same so that the host can print both. A driver that refuses says why through host->log; the host puts
+/// those words into its load report. Since: 1.0
 #if defined(_WIN32)
 #define BATON_EXPORT __declspec(dllexport)
 #else

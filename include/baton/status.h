@@ -57,7 +57,7 @@ typedef struct baton_status {
   baton_code code;
   int64_t vendor_code;     // the vendor's number, 0 if none
   uint32_t message_length; // bytes used of `message`, at most sizeof message
-  char message[492];       // one line of UTF-8, not terminated
+  char message[492];       // one line of UTF-8, not terminated; a longer one is cut, if need be inside a character
 } baton_status;
 
 /// One `key: value` as the manifest wrote it.
