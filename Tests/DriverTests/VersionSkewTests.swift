@@ -110,10 +110,11 @@ struct VersionSkewTests {
         #expect(error.description.contains("chose ABI 1.0") && error.description.contains("1.2..1.4") && error.description.contains("1.0..1.3"))
     }
 
-    @Test("a driver whose entry fails is refused with its code and both ranges")
+    @Test("a driver whose entry fails is refused with its code, its own words and both ranges")
     func entryFails() throws {
         let error = try refusal("throws_in_entry")
         #expect(error.code == .internal && error.call == "entry")
+        #expect(error.detail.contains("its firmware table is damaged; reinstall the driver"))
         #expect(error.description.contains("INTERNAL") && error.description.contains("1.0..1.0") && error.description.contains("\(ABIRange.host)"))
     }
 
