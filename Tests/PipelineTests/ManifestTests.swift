@@ -122,7 +122,7 @@ struct ManifestTests {
 
     @Test("a foreign tokenizer takes the place of the default one")
     func tokenizer() throws {
-        let text = small("stages: {mine: {kind: foreign, at: tokenize, library: a.so, signature: 'i64 t(ptr, u64, i32*, u64)'}}")
+        let text = small("stages: {mine: {kind: foreign, at: tokenize, library: a.so, signature: 'i64 t(u8*, u64, i32*, u64)'}}")
         #expect(try graph(text).nodes.map(\.name) == ["mine", "prefill", "decode", "sample", "detokenize"])
     }
 }
