@@ -37,7 +37,8 @@ struct HostileManifestTests {
 
     @Test("a manifest larger than 1 MiB is refused before it is parsed")
     func large() {
-        refuses(String(repeating: "#", count: (1 << 20) + 1), .unreadable, at: "", "at most 1048576")
+        refuses(String(repeating: "#", count: (1 << 20) + 1), .unreadable, at: "1:1048577", "1048577 bytes", "at most 1048576")
+        refuses(String(repeating: "é#\n", count: 1 << 20), .unreadable, at: "262145:1", "at most 1048576")
     }
 
     @Test("deep nesting, in flow or in blocks, is refused", arguments: ["[", "{a: ", "? ", "- "])
@@ -60,6 +61,11 @@ struct HostileManifestTests {
         let start = String(repeating: "[", count: 900)
         let text = start + String(repeating: piece, count: ((1 << 20) - start.utf8.count) / piece.utf8.count)
         #expect(throws: ManifestError.self) { try graph(text) }
+    }
+
+    @Test("more commas and brackets than a manifest has are refused where they begin to be too many")
+    func marks() {
+        refuses("x\n" + String(repeating: "[", count: 65537), .malformed, at: "2:65537", "more than 65536 commas and brackets")
     }
 
     @Test("very many keys are refused soon", .timeLimit(.minutes(1)))
@@ -95,6 +101,9 @@ struct HostileManifestTests {
         refuses("baton: 1\nmodel: !thing a\n", .malformed, at: "2:8", "\"!thing\"")
         refuses("baton: 1\n[a]: b\n", .malformed, at: "2:1", "a list stands here")
         refuses("baton: 1\n{a: b}: c\n", .malformed, at: "2:1", "a mapping stands here")
+        for key in ["1", "-2", "0x10", "1.5", "1e3", "true", "False"] {
+            refuses("baton: 1\nmodel: m\ndevices: {\(key): cpu}", .malformed, at: "3:11", "\(key) is a number or flag", "in quotes, as \"\(key)\"")
+        }
         refuses("baton: 1\n~: c\n", .malformed, at: "2:1", "nothing stands before")
         refuses("baton: 1\n'': c\n", .malformed, at: "2:1", "nothing stands before")
     }

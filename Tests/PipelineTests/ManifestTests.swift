@@ -101,6 +101,12 @@ struct ManifestTests {
         #expect(try manifest(text).devices.first?.name == Located("h", at: SourcePosition(line: 4, column: 3)))
     }
 
+    @Test("a quoted number, and text that only begins like one, are names")
+    func numericNames() throws {
+        let found = try manifest("baton: 1\nmodel: m\ndevices: {'1': cpu, 1st: cpu, inf: cpu, 2.0.1: cpu, on: cpu}")
+        #expect(found.devices.map(\.name.value) == ["1", "1st", "inf", "2.0.1", "on"])
+    }
+
     @Test("paths are relative to the manifest")
     func paths() throws {
         let found = try Manifest(text: small(""), file: "some/where/m.yaml")
