@@ -50,7 +50,7 @@ struct SourceReader {
         let place = position(node)
         count += 1
         guard count <= Self.maximumValues else { throw refused(place, "more than \(Self.maximumValues) values; a manifest is shorter") }
-        guard depth <= Self.maximumDepth else { throw refused(place, "more than \(Self.maximumDepth) levels; a manifest is flatter") }
+        guard depth <= Self.maximumDepth else { throw tooDeep(place) }
         if let anchor = node.anchor {
             let name = Words.quoted("&" + anchor.rawValue)
             throw refused(place, "the YAML anchor \(name); a manifest has no aliases: write the value where it is used")
@@ -111,6 +111,10 @@ struct SourceReader {
         ManifestError(.malformed, source.file, place, message)
     }
 
+    private func tooDeep(_ place: SourcePosition) -> ManifestError {
+        refused(place, "more than \(Self.maximumDepth) levels of mappings and lists; a manifest is flatter")
+    }
+
     private func duplicate(_ name: String, _ place: SourcePosition) -> ManifestError {
         ManifestError(.duplicateKey, source.file, place, "the key \(Words.quoted(name)) is written twice here; keep one")
     }
@@ -123,6 +127,7 @@ extension SourceReader {
         case .scanner(let context, let problem, let mark, _), .parser(let context, let problem, let mark, _),
             .composer(let context, let problem, let mark, _):
             let place = inText(SourcePosition(line: mark.line, column: mark.column))
+            if problem.hasPrefix("Maximum nesting level") { return tooDeep(place) }
             let words = context.map { " \($0.text)" } ?? ""
             return refused(place, "not YAML or JSON: \(problem)\(words)")
         case .duplicatedKeysInMapping(let names, let context):

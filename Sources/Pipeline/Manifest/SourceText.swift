@@ -22,6 +22,7 @@ struct SourceText {
         guard let text = String(validating: body, as: UTF8.self) else { throw Self.notUTF8(file, body) }
         self.text = text
         try refuseControls(body)
+        try refuseDirectives(body)
         try refuseManyMarks(body)
         try refuseManyAliases(body)
     }
@@ -55,6 +56,15 @@ struct SourceText {
             let hex = String(byte, radix: 16, uppercase: true)
             throw ManifestError(
                 .malformed, file, Self.position(of: offset, in: bytes), "the control character U+00\(byte < 16 ? "0" : "")\(hex) stands here; remove it")
+        }
+    }
+
+    /// `%TAG` and `%YAML`: a manifest needs neither, and each is compared with all before it.
+    private func refuseDirectives(_ bytes: [UInt8]) throws(ManifestError) {
+        for (offset, byte) in bytes.enumerated() where byte == UInt8(ascii: "%") {
+            guard offset == 0 || bytes[offset - 1] == 0x0A || bytes[offset - 1] == 0x0D else { continue }
+            throw ManifestError(
+                .malformed, file, Self.position(of: offset, in: bytes), "a YAML directive, which begins with '%'; leave this line out")
         }
     }
 
