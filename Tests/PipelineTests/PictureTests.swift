@@ -71,6 +71,15 @@ struct PictureTests {
         left < box.right - 0.1 && right > box.x + 0.1 && top < box.y + box.height - 0.1 && bottom > box.y + 0.1
     }
 
+    @Test("very long names do not stretch a picture")
+    func longNames() throws {
+        let long = String(repeating: "W", count: 4000)
+        let picture = GraphPicture(try graph("baton: 1\nmodel: \(long)\ndevices: {h: {driver: \(long), options: {a: \(long), b: \(long)}}}"))
+        let layout = PictureLayout(picture)
+        #expect(layout.width < 2600 && TextMeasure.width(layout.title, size: 16, isBold: true) < layout.width)
+        #expect(layout.lanes.allSatisfy { $0.titles.allSatisfy { $0.count < 140 } })
+    }
+
     @Test("annotations are in both forms, escaped")
     func annotations() throws {
         let graph = try graph(small(""))
