@@ -43,9 +43,12 @@ public struct GraphPicture: Sendable {
 
     func title(of device: Manifest.Device) -> String {
         let options = device.options.map { "\($0.name.value) \($0.value.value)" }.joined(separator: ", ")
-        let name = shortened("\(device.name.value): \(device.driver.value)")
-        return options.isEmpty ? name : "\(name) (\(shortened(options)))"
+        let name = "\(device.name.value): \(device.driver.value)"
+        return shortened(options.isEmpty ? name : "\(name) (\(options))")
     }
+
+    /// What is said about a device, under its title.
+    func lines(of device: Manifest.Device) -> [String] { (annotations.devices[device.name.value] ?? []).map(shortened) }
 
     /// Under the name of a stage.
     func lines(of node: Graph.Node) -> [String] {
