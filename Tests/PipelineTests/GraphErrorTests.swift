@@ -32,7 +32,7 @@ struct GraphErrorTests {
     @Test("a second stage of a kind is refused")
     func seconds() {
         refuses(small("stages:\n  decode: host\n  more: {kind: decode, device: host}"), .graph, at: "6:3", "more is a second decode")
-        let tokenizer = "{kind: foreign, at: tokenize, library: a, signature: 'i64 t(ptr, u64, ptr, u64)'}"
+        let tokenizer = "{kind: foreign, at: tokenize, library: a, signature: 'i64 t(u8*, u64, i32*, u64)'}"
         refuses(small("stages:\n  tokenize: {}\n  mine: \(tokenizer)"), .graph, at: "6:3", "second tokenize; tokenize is the first")
     }
 
@@ -49,7 +49,7 @@ struct GraphErrorTests {
 
     @Test("a cycle is refused with the stages on it")
     func cycles() {
-        let filter = "kind: foreign, at: logits, library: a, signature: 'i32 f(ptr, u64, ptr, u64)'"
+        let filter = "kind: foreign, at: logits, library: a, signature: 'i32 f(f32*, u64, i32*, u64)'"
         refuses(small("stages:\n  a: {after: b, \(filter)}\n  b: {after: a, \(filter)}"), .graph, at: "5:14", "cycle: a -> b -> a")
         refuses(small("stages:\n  a: {after: a, \(filter)}"), .graph, at: "5:14", "cycle: a -> a")
         refuses(

@@ -37,13 +37,15 @@ struct HostileManifestTests {
 
     @Test("a manifest larger than 1 MiB is refused before it is parsed")
     func large() {
-        refuses(String(repeating: "#", count: (1 << 20) + 1), .unreadable, at: "", "at most 1048576")
+        refuses(String(repeating: "#", count: (1 << 20) + 1), .unreadable, at: "1:1048577", "1048577 bytes", "at most 1048576")
+        refuses(String(repeating: "é#\n", count: 1 << 20), .unreadable, at: "262145:1", "at most 1048576")
     }
 
-    @Test("deep nesting, in flow or in blocks, is refused", arguments: ["[", "{a: ", "? ", "- "])
-    func deep(_ level: String) {
+    @Test("deep nesting, in flow or in blocks, is refused", arguments: [("[", "]", "1:18"), ("{a: ", "}", "1:66"), ("? ", "", "1:35"), ("- ", "", "1:35")])
+    func deep(_ level: String, _ end: String, _ place: String) {
         for count in [40, 900, 20000] {
-            #expect(throws: ManifestError.self) { try graph(String(repeating: level, count: count)) }
+            let text = String(repeating: level, count: count) + String(repeating: end, count: count)
+            refuses(text, .malformed, at: count == 40 ? place : nil, "more than 16 levels", "flatter")
             #expect(throws: ManifestError.self) { try graph("baton: 1\nmodel: m\ndevices: " + String(repeating: level, count: count)) }
         }
     }
@@ -60,6 +62,17 @@ struct HostileManifestTests {
         let start = String(repeating: "[", count: 900)
         let text = start + String(repeating: piece, count: ((1 << 20) - start.utf8.count) / piece.utf8.count)
         #expect(throws: ManifestError.self) { try graph(text) }
+    }
+
+    @Test("more commas and brackets than a manifest has are refused where they begin to be too many")
+    func marks() {
+        refuses("x\n" + String(repeating: "[", count: 65537), .malformed, at: "2:65537", "more than 65536 commas and brackets")
+    }
+
+    @Test("directives are refused before they are parsed, however many")
+    func directives() {
+        refuses("%YAML 1.1\n---\nbaton: 1\n", .malformed, at: "1:1", "a YAML directive")
+        refuses("# first\n%TAG !a! b\n" + (0..<60000).map { "%TAG !a\($0)! b\n" }.joined(), .malformed, at: "2:1", "a YAML directive")
     }
 
     @Test("very many keys are refused soon", .timeLimit(.minutes(1)))
@@ -95,6 +108,9 @@ struct HostileManifestTests {
         refuses("baton: 1\nmodel: !thing a\n", .malformed, at: "2:8", "\"!thing\"")
         refuses("baton: 1\n[a]: b\n", .malformed, at: "2:1", "a list stands here")
         refuses("baton: 1\n{a: b}: c\n", .malformed, at: "2:1", "a mapping stands here")
+        for key in ["1", "-2", "0x10", "1.5", "1e3", "true", "False"] {
+            refuses("baton: 1\nmodel: m\ndevices: {\(key): cpu}", .malformed, at: "3:11", "\(key) is a number or flag", "in quotes, as \"\(key)\"")
+        }
         refuses("baton: 1\n~: c\n", .malformed, at: "2:1", "nothing stands before")
         refuses("baton: 1\n'': c\n", .malformed, at: "2:1", "nothing stands before")
     }

@@ -44,7 +44,7 @@ struct ManifestErrorTests {
         refuses(small("stages:\n  decoder: {}"), .missingKey, at: "5:3", "did you mean \"decode\"?")
         refuses(small("stages:\n  g: {kind: foreign}"), .missingKey, at: "5:6", "\"at\"", "text_in")
         refuses(small("stages:\n  g: {kind: foreign, at: logits, library: a.so}"), .missingKey, at: "5:6", "\"i32 f(f32* logits")
-        refuses(small("stages:\n  g: {kind: foreign, at: text_in, library: a, signature: 'i32 (ptr, u64)'}"), .missingKey, at: "5:6", "\"function\"")
+        refuses(small("stages:\n  g: {kind: foreign, at: text_in, library: a, signature: 'i32 (u8*, u64)'}"), .missingKey, at: "5:6", "\"function\"")
     }
 
     @Test("a value of the wrong type is refused where it stands")
@@ -122,6 +122,7 @@ struct ManifestErrorTests {
         refuses(stage("logits", "i32 f(f32* logits, u64 count, i32 last)"), .wrongType, at: "5:60", "logits calls", "3 parameters instead of 4")
         refuses(stage("logits", "i32 f(f32*, u32, i32*, u64)"), .wrongType, at: "5:60", "parameter 2 is u32 instead of u64")
         refuses(stage("text_in", "void f(u8*, u64)"), .wrongType, at: "5:61", "it returns void instead of i32")
+        refuses(stage("text_out", "i32 f(ptr, u64)"), .wrongType, at: "5:62", "parameter 1 is ptr instead of u8*")
         refuses(stage("tokenize", "i32 f(u8*, u64, i32*, u64)"), .wrongType, at: "5:62", "it returns i32 instead of i64")
     }
 

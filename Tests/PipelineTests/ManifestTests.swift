@@ -101,6 +101,12 @@ struct ManifestTests {
         #expect(try manifest(text).devices.first?.name == Located("h", at: SourcePosition(line: 4, column: 3)))
     }
 
+    @Test("a quoted number, and text that only begins like one, are names")
+    func numericNames() throws {
+        let found = try manifest("baton: 1\nmodel: m\ndevices: {'1': cpu, 1st: cpu, inf: cpu, 2.0.1: cpu, on: cpu}")
+        #expect(found.devices.map(\.name.value) == ["1", "1st", "inf", "2.0.1", "on"])
+    }
+
     @Test("paths are relative to the manifest")
     func paths() throws {
         let found = try Manifest(text: small(""), file: "some/where/m.yaml")
@@ -122,7 +128,7 @@ struct ManifestTests {
 
     @Test("a foreign tokenizer takes the place of the default one")
     func tokenizer() throws {
-        let text = small("stages: {mine: {kind: foreign, at: tokenize, library: a.so, signature: 'i64 t(ptr, u64, i32*, u64)'}}")
+        let text = small("stages: {mine: {kind: foreign, at: tokenize, library: a.so, signature: 'i64 t(u8*, u64, i32*, u64)'}}")
         #expect(try graph(text).nodes.map(\.name) == ["mine", "prefill", "decode", "sample", "detokenize"])
     }
 }

@@ -71,6 +71,23 @@ struct PictureTests {
         left < box.right - 0.1 && right > box.x + 0.1 && top < box.y + box.height - 0.1 && bottom > box.y + 0.1
     }
 
+    @Test("very long names do not stretch a picture")
+    func longNames() throws {
+        let long = String(repeating: "W", count: 4000)
+        let picture = GraphPicture(try graph("baton: 1\nmodel: \(long)\ndevices: {h: {driver: \(long), options: {a: \(long), b: \(long)}}}"))
+        let layout = PictureLayout(picture)
+        #expect(layout.width < 2600 && TextMeasure.width(layout.title, size: 16, isBold: true) < layout.width)
+        #expect(layout.lanes.allSatisfy { $0.captions.allSatisfy { $0.text.count <= 64 } })
+    }
+
+    @Test("what is said about a device stands under its own title")
+    func deviceNotes() throws {
+        let picture = GraphPicture(
+            try graph(ofExample: "split.yaml"), GraphAnnotations(devices: ["wse0": ["first", "half"], "wse1": ["second"]]))
+        #expect(PictureLayout(picture).lanes.last?.captions.map(\.text) == ["wse0: cs3", "first", "half", "wse1: cs3", "second"])
+        #expect(picture.dot.contains("wse0: cs3\\nfirst\\nhalf\\nwse1: cs3\\nsecond"))
+    }
+
     @Test("annotations are in both forms, escaped")
     func annotations() throws {
         let graph = try graph(small(""))
@@ -98,6 +115,8 @@ struct PictureTests {
         }
         try write(Self.annotated, "\(folder)/annotated")
         try write(GraphPicture(graph(Self.guards)), "\(folder)/guards")
+        let notes = GraphAnnotations(devices: ["wse0": ["layers 0..<15", "needs 276.3 MB"], "wse1": ["layers 15..<30", "needs 276.3 MB"]])
+        try write(GraphPicture(graph(ofExample: "split.yaml"), notes), "\(folder)/split-annotated")
     }
 
     private func write(_ picture: GraphPicture, _ path: String) throws {

@@ -16,15 +16,15 @@ func graph(ofExample name: String) throws(ManifestError) -> Graph {
     try Graph(proving: Manifest(contentsOf: "\(root)/Examples/\(name)"))
 }
 
-/// Expects `text` to be refused with one line that begins with `place` ("3:5", empty for none) and holds every one of `parts`.
+/// Expects `text` to be refused with one line that begins with `place` ("3:5", nil for any) and holds every one of `parts`.
 func refuses(
-    _ text: String, _ code: ManifestError.Code, at place: String, _ parts: String..., location: SourceLocation = #_sourceLocation
+    _ text: String, _ code: ManifestError.Code, at place: String?, _ parts: String..., location: SourceLocation = #_sourceLocation
 ) {
     refuses(Array(text.utf8), code, at: place, parts, location: location)
 }
 
 func refuses(
-    _ bytes: [UInt8], _ code: ManifestError.Code, at place: String, _ parts: [String], location: SourceLocation = #_sourceLocation
+    _ bytes: [UInt8], _ code: ManifestError.Code, at place: String?, _ parts: [String], location: SourceLocation = #_sourceLocation
 ) {
     do throws(ManifestError) {
         _ = try Graph(proving: Manifest(bytes: bytes, file: "m.yaml"))
@@ -32,7 +32,7 @@ func refuses(
     } catch {
         let line = error.description
         #expect(error.code == code, "\(line)", sourceLocation: location)
-        let begin = place.isEmpty ? "m.yaml: " : "m.yaml:\(place): "
+        let begin = place.map { "m.yaml:\($0): " } ?? "m.yaml:"
         #expect(line.hasPrefix(begin), "\(line)", sourceLocation: location)
         #expect(line.split(omittingEmptySubsequences: false) { $0.isNewline }.count == 1, "\(line)", sourceLocation: location)
         for part in parts { #expect(line.contains(part), "\(line)", sourceLocation: location) }

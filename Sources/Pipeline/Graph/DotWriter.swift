@@ -18,8 +18,7 @@ struct DotWriter {
     }
 
     private mutating func write(_ group: GraphPicture.Group, _ index: Int) {
-        let notes = group.devices.flatMap { picture.annotations.devices[$0.name.value] ?? [] }
-        let label = group.devices.isEmpty ? ["host"] : group.devices.map { picture.title(of: $0) } + notes
+        let label = group.devices.isEmpty ? ["host"] : group.devices.flatMap { [picture.title(of: $0)] + picture.lines(of: $0) }
         text += "  subgraph cluster_\(index) {\n    label=\(quoted(label)); style=\"rounded,filled\"; fillcolor=\"#eef2f7\"; color=\"#9aa5b4\";\n"
         for node in group.nodes { text += "    \(name(.stage(node.name))) [label=\(quoted([node.name] + picture.lines(of: node)))];\n" }
         text += "  }\n"

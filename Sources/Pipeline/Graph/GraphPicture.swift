@@ -23,7 +23,7 @@ public struct GraphPicture: Sendable {
     /// One self-contained SVG document: no scripts, no fonts or images from elsewhere.
     public func svg(theme: Theme = .automatic) -> String { SVGWriter(PictureLayout(self), theme).text }
 
-    var title: String { "\(graph.manifest.model.value.text): \(graph.mode.rawValue), routing \(graph.routing.rawValue)" }
+    var title: String { "\(shortened(graph.manifest.model.value.text)): \(graph.mode.rawValue), routing \(graph.routing.rawValue)" }
 
     /// Stages on the same devices stand together; those of the host have no devices.
     struct Group: Hashable {
@@ -43,8 +43,12 @@ public struct GraphPicture: Sendable {
 
     func title(of device: Manifest.Device) -> String {
         let options = device.options.map { "\($0.name.value) \($0.value.value)" }.joined(separator: ", ")
-        return options.isEmpty ? "\(device.name.value): \(device.driver.value)" : "\(device.name.value): \(device.driver.value) (\(options))"
+        let name = "\(device.name.value): \(device.driver.value)"
+        return shortened(options.isEmpty ? name : "\(name) (\(options))")
     }
+
+    /// What is said about a device, under its title.
+    func lines(of device: Manifest.Device) -> [String] { (annotations.devices[device.name.value] ?? []).map(shortened) }
 
     /// Under the name of a stage.
     func lines(of node: Graph.Node) -> [String] {

@@ -18,11 +18,18 @@ struct PictureLayout {
     }
 
     struct Lane {
-        var titles: [String]
-        var notes: [String]
+        /// The title of each device, followed by what is said about it.
+        var captions: [Caption]
         var isHost: Bool
         var x = 0.0, y = 0.0, width = 0.0, height = 0.0
-        var titleHeight: Double { 14 + Double(titles.count) * 17 + Double(notes.count) * Measure.line }
+        var titleHeight: Double { 14 + captions.reduce(0) { $0 + $1.height } }
+    }
+
+    struct Caption {
+        var text: String
+        var isTitle: Bool
+        var width: Double { TextMeasure.width(text, size: isTitle ? 12 : Measure.small, isBold: isTitle) }
+        var height: Double { isTitle ? 17 : Measure.line }
     }
 
     struct Path {
@@ -77,11 +84,13 @@ struct PictureLayout {
 
     private mutating func makeLanes(_ picture: GraphPicture) {
         let devices = picture.deviceGroups.map { group in
-            Lane(
-                titles: group.devices.map { picture.shortened(picture.title(of: $0)) },
-                notes: group.devices.flatMap { picture.annotations.devices[$0.name.value] ?? [] }.map(picture.shortened), isHost: false)
+            let captions = group.devices.flatMap { device in
+                [Caption(text: picture.title(of: device), isTitle: true)]
+                    + picture.lines(of: device).map { Caption(text: $0, isTitle: false) }
+            }
+            return Lane(captions: captions, isHost: false)
         }
-        let host = Lane(titles: ["host"], notes: [], isHost: true)
+        let host = Lane(captions: [Caption(text: "host", isTitle: true)], isHost: true)
         lanes = devices.count == 1 ? [devices[0], host] : [devices[0], host] + devices.dropFirst()
     }
 
@@ -152,9 +161,7 @@ struct PictureLayout {
         return lane.x + 14 + titleWidth(lane) < first - 60 ? 18 : lane.titleHeight
     }
 
-    private func titleWidth(_ lane: Lane) -> Double {
-        max(lane.titles.map { TextMeasure.width($0, size: 12, isBold: true) }.max() ?? 0, TextMeasure.width(lane.notes, size: Measure.small))
-    }
+    private func titleWidth(_ lane: Lane) -> Double { lane.captions.map(\.width).max() ?? 0 }
 
     /// Two edges meet decode on its right side, and prefill has two as well: the boxes are tall enough for both labels.
     private mutating func spreadDecode(_ labels: [Graph.Edge: Label]) {

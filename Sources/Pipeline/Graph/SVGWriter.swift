@@ -25,13 +25,9 @@ struct SVGWriter {
     private mutating func write(_ lane: PictureLayout.Lane) {
         text += rectangle(lane.isHost ? "lane host" : "lane", lane.x, lane.y, lane.width, lane.height, radius: 10)
         var y = lane.y + 20
-        for title in lane.titles {
-            write(title, "lanetitle", lane.x + 14, y)
-            y += 17
-        }
-        for note in lane.notes {
-            write(note, "note", lane.x + 14, y - 1)
-            y += Measure.line
+        for caption in lane.captions {
+            write(caption.text, caption.isTitle ? "lanetitle" : "note", lane.x + 14, caption.isTitle ? y : y - 1)
+            y += caption.height
         }
     }
 

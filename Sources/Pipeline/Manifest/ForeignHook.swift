@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Where in the pipeline a foreign stage is called, and so which signature its function has. Names of parameters are free; `ptr` may stand for
-/// any `T*`.
+/// Where in the pipeline a foreign stage is called, and so which signature its function has: these types exactly, with any names. An untyped `ptr`
+/// does not stand for a `T*`, since nothing would then say that the function reads what it is given.
 ///
 /// | hook | signature | result |
 /// |---|---|---|
@@ -18,16 +18,16 @@ public enum ForeignHook: String, Hashable, Sendable, CaseIterable {
     case logits
 
     /// What the function's signature must be, but for the names.
-    public var signature: ForeignSignature {
+    public var signature: StageSignature {
         switch self {
         case .tokenize:
-            ForeignSignature(
+            StageSignature(
                 returnType: .i64, name: "f",
                 parameters: [.init(.pointer(.u8), "text"), .init(.u64, "length"), .init(.pointer(.i32), "ids"), .init(.u64, "capacity")])
         case .textIn, .textOut:
-            ForeignSignature(returnType: .i32, name: "f", parameters: [.init(.pointer(.u8), "text"), .init(.u64, "length")])
+            StageSignature(returnType: .i32, name: "f", parameters: [.init(.pointer(.u8), "text"), .init(.u64, "length")])
         case .logits:
-            ForeignSignature(
+            StageSignature(
                 returnType: .i32, name: "f",
                 parameters: [
                     .init(.pointer(.f32), "logits"), .init(.u64, "count"), .init(.pointer(.i32), "history"), .init(.u64, "history_count"),
@@ -36,12 +36,12 @@ public enum ForeignHook: String, Hashable, Sendable, CaseIterable {
     }
 
     /// Nil when `declared` is what the hook calls, else how it differs.
-    func difference(from declared: ForeignSignature) -> String? {
+    func difference(from declared: StageSignature) -> String? {
         let wanted = signature
         guard declared.parameters.count == wanted.parameters.count else {
             return "it has \(declared.parameters.count) parameters instead of \(wanted.parameters.count)"
         }
-        for (index, pair) in zip(declared.parameters, wanted.parameters).enumerated() where !pair.0.type.passes(as: pair.1.type) {
+        for (index, pair) in zip(declared.parameters, wanted.parameters).enumerated() where pair.0.type != pair.1.type {
             return "parameter \(index + 1) is \(pair.0.type) instead of \(pair.1.type)"
         }
         return declared.returnType == wanted.returnType ? nil : "it returns \(declared.returnType) instead of \(wanted.returnType)"

@@ -87,7 +87,7 @@ extension Manifest {
         }
 
         public let name: Located<String>
-        /// A driver's name, or the path of its library.
+        /// A driver's name; with a '/', the path of its `.so` or `.driver.json`, see `Manifest.resolve`.
         public let driver: Located<String>
         public let options: [Option]
     }

@@ -9,6 +9,8 @@ struct SourceReader {
     /// The most values of one manifest.
     static let maximumValues = 16384
 
+    private static let beginning = SourcePosition(line: 1, column: 1)
+
     private let source: SourceText
     private var count = 0
 
@@ -34,13 +36,13 @@ struct SourceReader {
         } catch let error as YamlError {
             throw failure(error)
         } catch {
-            throw ManifestError(.malformed, source.file, nil, "the text cannot be read as YAML or JSON")
+            throw refused(Self.beginning, "the text cannot be read as YAML or JSON")
         }
     }
 
     private func empty() -> ManifestError {
         ManifestError(
-            .malformed, source.file, SourcePosition(line: 1, column: 1),
+            .malformed, source.file, Self.beginning,
             "the manifest is empty; write at least baton, model and devices")
     }
 
@@ -48,7 +50,7 @@ struct SourceReader {
         let place = position(node)
         count += 1
         guard count <= Self.maximumValues else { throw refused(place, "more than \(Self.maximumValues) values; a manifest is shorter") }
-        guard depth <= Self.maximumDepth else { throw refused(place, "more than \(Self.maximumDepth) levels; a manifest is flatter") }
+        guard depth <= Self.maximumDepth else { throw tooDeep(place) }
         if let anchor = node.anchor {
             let name = Words.quoted("&" + anchor.rawValue)
             throw refused(place, "the YAML anchor \(name); a manifest has no aliases: write the value where it is used")
@@ -75,14 +77,24 @@ struct SourceReader {
         var seen: Set<String> = []
         for (keyNode, valueNode) in mapping {
             let key = try value(keyNode, depth: depth + 1)
-            guard case .scalar(let name, _) = key.content else {
+            guard case .scalar(let name, let isPlain) = key.content else {
                 throw refused(key.position, "a key is a name, and \(key.kind) stands here")
             }
             guard !key.isNothing, !name.isEmpty else { throw refused(key.position, "a key is a name, and nothing stands before the ':'") }
+            if isPlain, Self.isOtherThanText(name) {
+                throw refused(key.position, "a key is text, and \(name) is a number or flag; write it in quotes, as \(Words.quoted(name))")
+            }
             guard seen.insert(name).inserted else { throw duplicate(name, key.position) }
             pairs.append(SourcePair(key: Located(name, at: key.position), value: try value(valueNode, depth: depth + 1)))
         }
         return pairs
+    }
+
+    /// What YAML reads as a number or a flag where it is not quoted.
+    private static func isOtherThanText(_ name: String) -> Bool {
+        if ["true", "True", "TRUE", "false", "False", "FALSE"].contains(name) { return true }
+        guard let first = name.utf8.first, Array("0123456789+-.".utf8).contains(first) else { return false }
+        return Double(name) != nil
     }
 
     private func position(_ node: Node) -> SourcePosition {
@@ -99,6 +111,10 @@ struct SourceReader {
         ManifestError(.malformed, source.file, place, message)
     }
 
+    private func tooDeep(_ place: SourcePosition) -> ManifestError {
+        refused(place, "more than \(Self.maximumDepth) levels of mappings and lists; a manifest is flatter")
+    }
+
     private func duplicate(_ name: String, _ place: SourcePosition) -> ManifestError {
         ManifestError(.duplicateKey, source.file, place, "the key \(Words.quoted(name)) is written twice here; keep one")
     }
@@ -111,6 +127,7 @@ extension SourceReader {
         case .scanner(let context, let problem, let mark, _), .parser(let context, let problem, let mark, _),
             .composer(let context, let problem, let mark, _):
             let place = inText(SourcePosition(line: mark.line, column: mark.column))
+            if problem.hasPrefix("Maximum nesting level") { return tooDeep(place) }
             let words = context.map { " \($0.text)" } ?? ""
             return refused(place, "not YAML or JSON: \(problem)\(words)")
         case .duplicatedKeysInMapping(let names, let context):
@@ -120,7 +137,7 @@ extension SourceReader {
         case .reader(let problem, let offset, _, let text):
             return refused(inText(place(of: offset ?? 0, in: text)), "not YAML or JSON: \(problem)")
         default:
-            return ManifestError(.malformed, source.file, nil, "the text cannot be read as YAML or JSON")
+            return refused(Self.beginning, "the text cannot be read as YAML or JSON")
         }
     }
 

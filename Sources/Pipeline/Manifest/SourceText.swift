@@ -16,12 +16,13 @@ struct SourceText {
     let text: String
 
     init(_ bytes: [UInt8], file: String) throws(ManifestError) {
-        guard bytes.count <= Self.maximumBytes else { throw Self.tooLarge(file, bytes.count) }
+        guard bytes.count <= Self.maximumBytes else { throw Self.tooLarge(file, bytes) }
         let body = bytes.starts(with: [0xEF, 0xBB, 0xBF]) ? Array(bytes.dropFirst(3)) : bytes
         self.file = file
         guard let text = String(validating: body, as: UTF8.self) else { throw Self.notUTF8(file, body) }
         self.text = text
         try refuseControls(body)
+        try refuseDirectives(body)
         try refuseManyMarks(body)
         try refuseManyAliases(body)
     }
@@ -31,8 +32,11 @@ struct SourceText {
         try self.init(Self.read(path), file: path)
     }
 
-    private static func tooLarge(_ file: String, _ count: Int) -> ManifestError {
-        ManifestError(.unreadable, file, nil, "the file has \(count) bytes or more; a manifest has at most \(maximumBytes)")
+    /// Where the first byte too many stands.
+    private static func tooLarge(_ file: String, _ bytes: [UInt8]) -> ManifestError {
+        ManifestError(
+            .unreadable, file, position(of: maximumBytes, in: bytes),
+            "the file has \(bytes.count) bytes or more; a manifest has at most \(maximumBytes), which end here")
     }
 
     private static func notUTF8(_ file: String, _ bytes: [UInt8]) -> ManifestError {
@@ -51,15 +55,29 @@ struct SourceText {
             if byte == 0x09 || byte == 0x0A || byte == 0x0D { continue }
             let hex = String(byte, radix: 16, uppercase: true)
             throw ManifestError(
-                .malformed, file, position(of: offset, in: bytes), "the control character U+00\(byte < 16 ? "0" : "")\(hex) stands here; remove it")
+                .malformed, file, Self.position(of: offset, in: bytes), "the control character U+00\(byte < 16 ? "0" : "")\(hex) stands here; remove it")
+        }
+    }
+
+    /// `%TAG` and `%YAML`: a manifest needs neither, and each is compared with all before it.
+    private func refuseDirectives(_ bytes: [UInt8]) throws(ManifestError) {
+        for (offset, byte) in bytes.enumerated() where byte == UInt8(ascii: "%") {
+            guard offset == 0 || bytes[offset - 1] == 0x0A || bytes[offset - 1] == 0x0D else { continue }
+            throw ManifestError(
+                .malformed, file, Self.position(of: offset, in: bytes), "a YAML directive, which begins with '%'; leave this line out")
         }
     }
 
     private func refuseManyMarks(_ bytes: [UInt8]) throws(ManifestError) {
         let marks = [UInt8(ascii: ","), UInt8(ascii: "["), UInt8(ascii: "{")]
-        let count = bytes.reduce(0) { $0 + (marks.contains($1) ? 1 : 0) }
-        guard count > Self.maximumMarks else { return }
-        throw ManifestError(.malformed, file, nil, "\(count) commas and brackets; a manifest has at most \(Self.maximumMarks)")
+        var count = 0
+        for (offset, byte) in bytes.enumerated() where marks.contains(byte) {
+            count += 1
+            guard count > Self.maximumMarks else { continue }
+            throw ManifestError(
+                .malformed, file, Self.position(of: offset, in: bytes),
+                "more than \(Self.maximumMarks) commas and brackets; a manifest is shorter")
+        }
     }
 
     /// A chain of aliases grows as the product of their counts, even where only a key is compared; so their number is bounded before parsing.
@@ -76,7 +94,7 @@ struct SourceText {
         }
         guard hasAnchor, aliases > Self.maximumAliases else { return }
         throw ManifestError(
-            .malformed, file, position(of: firstAlias, in: bytes), "\(aliases) YAML aliases; write each value where it is used")
+            .malformed, file, Self.position(of: firstAlias, in: bytes), "\(aliases) YAML aliases; write each value where it is used")
     }
 
     private static func isNameByte(_ byte: UInt8) -> Bool {
@@ -88,7 +106,7 @@ struct SourceText {
         }
     }
 
-    private func position(of offset: Int, in bytes: [UInt8]) -> SourcePosition {
+    private static func position(of offset: Int, in bytes: [UInt8]) -> SourcePosition {
         var (line, column) = (1, 1)
         for byte in bytes[..<offset] {
             if byte == 0x0A { (line, column) = (line + 1, 1) } else if byte & 0xC0 != 0x80 { column += 1 }
@@ -96,6 +114,7 @@ struct SourceText {
         return SourcePosition(line: line, column: column)
     }
 
+    /// All of the file, or as much of it as proves it too large.
     private static func read(_ path: String) throws(ManifestError) -> [UInt8] {
         let descriptor = open(path, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else { throw unreadable(path, errno) }
@@ -109,7 +128,7 @@ struct SourceText {
             guard count > 0 else { return bytes }
             bytes += piece[..<count]
         }
-        throw tooLarge(path, bytes.count)
+        return bytes
     }
 
     private static func unreadable(_ path: String, _ error: Int32) -> ManifestError {

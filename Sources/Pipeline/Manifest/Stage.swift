@@ -36,12 +36,12 @@ extension Manifest {
         /// The symbol.
         public let function: Located<String>
         /// Proven to be what `hook` calls.
-        public let signature: Located<ForeignSignature>
+        public let signature: Located<StageSignature>
         public let hook: Located<ForeignHook>
 
         /// The signature with the symbol's name in it, which is what a caller of C functions asks for.
-        public var boundSignature: ForeignSignature {
-            ForeignSignature(returnType: signature.value.returnType, name: function.value, parameters: signature.value.parameters)
+        public var boundSignature: StageSignature {
+            StageSignature(returnType: signature.value.returnType, name: function.value, parameters: signature.value.parameters)
         }
     }
 }

@@ -115,15 +115,15 @@ extension ManifestReader {
             library: library, function: try function(keys, signature, text.position), signature: Located(signature, at: text.position), hook: hook)
     }
 
-    private func signature(_ text: Located<String>) throws(ManifestError) -> ForeignSignature {
-        do throws(ForeignSignature.Failure) { return try ForeignSignature(text.value) } catch {
+    private func signature(_ text: Located<String>) throws(ManifestError) -> StageSignature {
+        do throws(StageSignature.Failure) { return try StageSignature(text.value) } catch {
             throw ManifestError(.badValue, file, text.position, error.description)
         }
     }
 
     /// The key `function`, or the signature's name. With both, the key says which symbol is called.
     private func function(
-        _ keys: KeyedValues, _ signature: ForeignSignature, _ position: SourcePosition?
+        _ keys: KeyedValues, _ signature: StageSignature, _ position: SourcePosition?
     ) throws(ManifestError) -> Located<String> {
         if let written = keys["function"] { return try scalars.text(written, "function", "the name of a C function") }
         guard !signature.name.isEmpty else {

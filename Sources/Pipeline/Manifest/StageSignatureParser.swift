@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// Reads the text of a signature once, from left to right.
-struct ForeignSignatureParser {
-    private typealias Failure = ForeignSignature.Failure
-    private typealias ValueType = ForeignSignature.ValueType
+struct StageSignatureParser {
+    private typealias Failure = StageSignature.Failure
+    private typealias ValueType = StageSignature.ValueType
 
     private let scalars: [Unicode.Scalar]
     private var index = 0
 
     init(_ text: String) { scalars = Array(text.unicodeScalars) }
 
-    mutating func signature() throws(ForeignSignature.Failure) -> ForeignSignature {
+    mutating func signature() throws(StageSignature.Failure) -> StageSignature {
         guard scalars.count <= 4096 else { throw Failure(column: 1, message: "\(scalars.count) characters; at most 4096") }
         let returnType = try type(of: "the result")
         let name = word() ?? ""
@@ -18,11 +18,11 @@ struct ForeignSignatureParser {
         let parameters = try parameters()
         skipSpace()
         guard index == scalars.count else { throw unexpected("the end of the signature") }
-        return ForeignSignature(returnType: returnType, name: name, parameters: parameters)
+        return StageSignature(returnType: returnType, name: name, parameters: parameters)
     }
 
-    private mutating func parameters() throws(ForeignSignature.Failure) -> [ForeignSignature.Parameter] {
-        var list: [ForeignSignature.Parameter] = []
+    private mutating func parameters() throws(StageSignature.Failure) -> [StageSignature.Parameter] {
+        var list: [StageSignature.Parameter] = []
         if take(")") { return list }
         repeat {
             skipSpace()
@@ -39,7 +39,7 @@ struct ForeignSignatureParser {
         return list
     }
 
-    private mutating func type(of what: String) throws(ForeignSignature.Failure) -> ForeignSignature.ValueType {
+    private mutating func type(of what: String) throws(StageSignature.Failure) -> StageSignature.ValueType {
         skipSpace()
         var start = index
         var name = word()
@@ -59,7 +59,7 @@ struct ForeignSignatureParser {
         return type
     }
 
-    private func unknown(_ name: String, at start: Int) -> ForeignSignature.Failure {
+    private func unknown(_ name: String, at start: Int) -> StageSignature.Failure {
         let cNames = [
             "char": "i8", "short": "i16", "int": "i32", "float": "f32", "double": "f64", "size_t": "u64", "int8_t": "i8", "uint8_t": "u8",
             "int32_t": "i32", "uint32_t": "u32", "int64_t": "i64", "uint64_t": "u64", "_Bool": "bool",
@@ -69,16 +69,16 @@ struct ForeignSignatureParser {
         return failure(at: start, "unknown type \(Words.quoted(name)); the types are \(Words.list(types))")
     }
 
-    private mutating func expect(_ scalar: Unicode.Scalar, _ place: String) throws(ForeignSignature.Failure) {
+    private mutating func expect(_ scalar: Unicode.Scalar, _ place: String) throws(StageSignature.Failure) {
         guard take(scalar) else { throw unexpected("'\(scalar)' \(place)") }
     }
 
-    private func unexpected(_ wanted: String) -> ForeignSignature.Failure {
+    private func unexpected(_ wanted: String) -> StageSignature.Failure {
         let found = index < scalars.count ? Words.quoted(String(scalars[index])) : "the end"
         return failure(at: index, "\(found) stands where \(wanted) is expected; write one like \"f64 cos(f64)\"")
     }
 
-    private func failure(at place: Int, _ message: String) -> ForeignSignature.Failure { Failure(column: place + 1, message: message) }
+    private func failure(at place: Int, _ message: String) -> StageSignature.Failure { Failure(column: place + 1, message: message) }
 
     private mutating func take(_ scalar: Unicode.Scalar) -> Bool {
         skipSpace()

@@ -2,7 +2,7 @@
 
 /// The signature of a foreign stage's C function: `i32 mask(f32* logits, u64 count, i32* history, u64 history_count)`. Types are void, bool,
 /// i8 ... i64, u8 ... u64, f32, f64, `T*` and ptr; `const` before a type is allowed and means nothing; parameter names are optional.
-public struct ForeignSignature: Hashable, Sendable {
+public struct StageSignature: Hashable, Sendable {
     public indirect enum ValueType: Hashable, Sendable {
         case void, bool
         case i8, i16, i32, i64
@@ -43,12 +43,12 @@ public struct ForeignSignature: Hashable, Sendable {
     }
 
     public init(_ text: String) throws(Failure) {
-        var parser = ForeignSignatureParser(text)
+        var parser = StageSignatureParser(text)
         self = try parser.signature()
     }
 }
 
-extension ForeignSignature: CustomStringConvertible {
+extension StageSignature: CustomStringConvertible {
     /// In its plainest form, which reads back as the same signature.
     public var description: String {
         let list = parameters.map { parameter in parameter.name.map { "\(parameter.type) \($0)" } ?? "\(parameter.type)" }
@@ -56,8 +56,8 @@ extension ForeignSignature: CustomStringConvertible {
     }
 }
 
-extension ForeignSignature.ValueType: CustomStringConvertible {
-    static let named: [String: ForeignSignature.ValueType] = [
+extension StageSignature.ValueType: CustomStringConvertible {
+    static let named: [String: StageSignature.ValueType] = [
         "void": .void, "bool": .bool, "i8": .i8, "i16": .i16, "i32": .i32, "i64": .i64, "u8": .u8, "u16": .u16, "u32": .u32, "u64": .u64,
         "f32": .f32, "f64": .f64, "ptr": .pointer(nil),
     ]
@@ -68,11 +68,5 @@ extension ForeignSignature.ValueType: CustomStringConvertible {
         case .pointer(let target?): "\(target)*"
         default: Self.named.first { $0.value == self }?.key ?? "?"
         }
-    }
-
-    /// Whether a function that takes `self` can be given `wanted`.
-    func passes(as wanted: Self) -> Bool {
-        if case .pointer = wanted, self == .pointer(nil) { return true }
-        return self == wanted
     }
 }
