@@ -82,6 +82,7 @@ public final class DriverLibrary: @unchecked Sendable {
             let name = DriverError.Code(rawValue: code)
             throw DriverError(name, driver: path, call: "entry", detail: "the driver refused to start (\(name)): \(words.isEmpty ? "it gave no reason" : words.joined(separator: " ")); \(ranges)")
         }
+        host.replay(words)
         let chosen = ABIVersion(driver.abi)
         guard theirs.contains(chosen), host.abi.contains(chosen) else {
             throw DriverError(

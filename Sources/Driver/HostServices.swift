@@ -56,6 +56,9 @@ public final class HostServices: @unchecked Sendable {
         })
     }
 
+    /// Logs what was captured and turned out not to be a refusal.
+    func replay(_ lines: [String]) { for line in lines { logger.info("\(line)") } }
+
     private func log(level: Int32, _ line: String) {
         let taken = captured.withLock { lines -> Bool in
             guard lines != nil else { return false }

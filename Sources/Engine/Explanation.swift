@@ -44,7 +44,7 @@ public struct Explanation: Sendable, Encodable {
         context = placement.context
         prompt_tokens = promptTokens
         mode = placement.isAggregated ? "aggregated" : "disaggregated"
-        stages = [placement.prefill, placement.decode].map { Self.stage($0) }
+        stages = [Self.stage(placement.prefill, "prefill"), Self.stage(placement.decode, "decode")]
         weight_conversions = Self.conversions(placement)
         handoffs = placement.handoffs.map { Self.handoff($0, placement, promptTokens) }
         times = Self.times(placement, promptTokens)
@@ -57,9 +57,9 @@ public struct Explanation: Sendable, Encodable {
         }
     }
 
-    private static func stage(_ stage: PlacedStage) -> Stage {
+    private static func stage(_ stage: PlacedStage, _ name: String) -> Stage {
         Stage(
-            stage: stage.name,
+            stage: name,
             parts: stage.parts.map { part in
                 let all = stage.parts.count == 1
                 return Part(

@@ -1,5 +1,10 @@
+import Glibc
+
 /// Shared libraries that tests build from C, the way a driver's author does: plain `cc`, the contract's headers, nothing of the package.
 public enum SharedLibrary {
+    /// Whether the null driver's folder is there; any driver's may be removed.
+    public static var hasNullDriver: Bool { access("\(root)/Plugins/null/driver.c", R_OK) == 0 }
+
     /// The repository's root.
     public static let root: String = #filePath.split(separator: "/").dropLast(3).reduce("") { "\($0)/\($1)" }
 

@@ -4,7 +4,7 @@ import Glibc
 import Testing
 
 /// The null driver, built the way its manual says: plain cc, the headers, nothing of the package.
-@Suite("Null driver", .enabled(if: Tool.cc != nil && Tool.nm != nil, "no cc or no nm on PATH: the null driver cannot be built outside the package"))
+@Suite("Null driver", .enabled(if: Tool.cc != nil && Tool.nm != nil && SharedLibrary.hasNullDriver, "no cc, no nm or no Plugins/null: the null driver cannot be built outside the package"))
 struct NullDriverTests {
     let folder: TemporaryFolder
     let library: String
