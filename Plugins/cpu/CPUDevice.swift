@@ -118,14 +118,17 @@ final class CPUDevice: DeviceImplementation {
         _ pool: any PoolImplementation, _ range: KVRange, _ layout: KVLayout, _ memory: Memory, exporting: Bool, _ sync: Sync
     ) throws(DriverFailure) {
         guard let pool = pool as? Pool else { throw DriverFailure(.invalidArgument, "a pool of another driver") }
-        let exchange = try KVExchange(pool, range, layout, exporting: exporting)
+        let bytes = try layout.bytes(layers: range.layerCount, blocks: range.blocks.count)
         let host = try HostMemory(memory, access: exporting ? [.read, .write] : .read)
-        guard host.length >= exchange.byteCount else {
-            throw DriverFailure(.outOfRange, "the memory has \(host.length) bytes and the range takes \(exchange.byteCount)")
+        guard host.length >= bytes else {
+            throw DriverFailure(.outOfRange, "the memory has \(host.length) bytes and the range takes \(bytes)")
         }
+        let transfer = try KVTransfer(
+            exporting ? .export : .import, range, of: pool.description, storage: pool.base,
+            try KVLayout(for: pool.description, axes: Self.storageAxes), array: host.base, layout)
         try queue(sync).submit(sync) { () throws(DriverFailure) in
             let start = Clock.now()
-            exchange.run(host.base)
+            withExtendedLifetime((pool, host)) { transfer.run() }
             return .wall(since: start)
         }
     }
