@@ -21,6 +21,9 @@ enum CPUDriver: DriverDefinition {
             "kv_dtype", .choice, default: "auto", choices: ["auto", "f32", "f16", "bf16"],
             help: "What KV is kept in; auto is f32 for numerics f32, bf16 for bf16, f16 otherwise."),
         OptionDescription(
+            "block_tokens", .choice, default: "16", choices: ["16", "32", "64", "128"], unit: "tokens",
+            help: "Tokens of a KV block: fewer waste less at the end of a sequence, more make longer runs for export and attention."),
+        OptionDescription(
             "memory", .integer, default: "0", unit: "bytes", help: "Memory the device may take; 0 is the machine's physical memory.", min: 0,
             max: 1e15),
     ]
@@ -42,7 +45,7 @@ enum CPUDriver: DriverDefinition {
         device.kvDType = ["f32": .f32, "f16": .f16, "bf16": .bf16][options.text("kv_dtype")] ?? numerics.kvDType
         device.maxBatchTokens = 4096
         device.maxBatchSequences = 256
-        device.kvBlockTokens = 16
+        device.kvBlockTokens = UInt32(options.text("block_tokens")) ?? 16
         device.queueCount = 2
         device.queueDepth = 256
         device.clock = .wall

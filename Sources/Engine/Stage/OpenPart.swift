@@ -1,4 +1,5 @@
 import Driver
+import Model
 
 /// One device's part of a stage, open and compiled: its layers of the model, its KV pool, its timelines. Used by one thread at a time.
 final class OpenPart {
@@ -19,6 +20,8 @@ final class OpenPart {
     let outputWidth: Int
     private let outputIsTokens: Bool
     private let weights: WeightBuffers
+    /// Weights lie in the mapped file: it stays mapped as long as the program may read it.
+    private let model: ModelFile
     private var inputRows = RowBuffer()
     private var outputRows = RowBuffer()
     private(set) var runValue: UInt64 = 0
@@ -45,7 +48,7 @@ final class OpenPart {
     }
 
     init(
-        device: Device, part: PlacedPart, builder: ProgramBuilder, weights: WeightBuffers, pool: consuming KVPool,
+        device: Device, part: PlacedPart, builder: ProgramBuilder, model: ModelFile, weights: WeightBuffers, pool: consuming KVPool,
         progress: (@Sendable (Double) -> Void)?
     ) throws(DriverError) {
         self.program = try Program(compiling: builder, weights: weights, on: device, progress: progress)
@@ -56,6 +59,7 @@ final class OpenPart {
         self.pool = pool
         self.device = device
         self.weights = weights
+        self.model = model
         layers = part.layers
         input = part.inputTensor
         output = part.outputTensor

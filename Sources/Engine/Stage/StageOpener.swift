@@ -45,10 +45,10 @@ struct StageOpener {
         if let progress { report = { progress(label, $0) } }
         if let sharer {
             let pool = try KVPool(adopting: sharer.pool, as: placed.pool, on: device)
-            return try OpenPart(device: device, part: placed, builder: builder, weights: weights, pool: pool, progress: report)
+            return try OpenPart(device: device, part: placed, builder: builder, model: model, weights: weights, pool: pool, progress: report)
         }
         let pool = try KVPool(creating: placed.pool, on: device)
-        return try OpenPart(device: device, part: placed, builder: builder, weights: weights, pool: pool, progress: report)
+        return try OpenPart(device: device, part: placed, builder: builder, model: model, weights: weights, pool: pool, progress: report)
     }
 
     /// The mapped file is imported once, whole; weights the device does not take are converted into buffers of their own.
