@@ -19,7 +19,7 @@ enum CPUCost: CostImplementation {
     }
 
     static func memory(_ options: Options, _ program: ProgramDescription, kvTokens: Int, kvDType: DType) throws(DriverFailure) -> MemoryNeed {
-        let resident = CPUDriver.numerics(options).operandType == nil ? program.weightBytes : program.weightElements * 2
+        let resident = CPUDriver.numerics(options).residentDType == nil ? program.weightBytes : program.weightElements * 2
         let workspace = program.maxTokens * 4 * program.activationWidth
         let kv = kvTokens * program.kvBytesPerToken(kvDType)
         return MemoryNeed(

@@ -19,7 +19,7 @@ enum CPUDriver: DriverDefinition {
             help: "What linear operations compute in: native = quantised weights by int8 activations; f32, bf16, f16 = operands rounded to that type; sums are f32 always."),
         OptionDescription(
             "kv_dtype", .choice, default: "auto", choices: ["auto", "f32", "f16", "bf16"],
-            help: "What KV is kept in; auto is f32 for numerics f32, bf16 for bf16, f16 otherwise."),
+            help: "What KV is kept in; auto is f32 for numerics f32, f16 for f16, bf16 otherwise."),
         OptionDescription(
             "block_tokens", .choice, default: "16", choices: ["16", "32", "64", "128"], unit: "tokens",
             help: "Tokens of a KV block: fewer waste less at the end of a sequence, more make longer runs for export and attention."),
@@ -41,7 +41,7 @@ enum CPUDriver: DriverDefinition {
         device.weightDTypes = DTypes([.f32, .f16, .bf16, .q4_0, .q4_1, .q8_0])
         device.computeDTypes = DTypes([.f32, .f16, .bf16, .i8])
         device.kvDTypes = DTypes([.f32, .f16, .bf16])
-        device.residentDType = numerics.operandType.flatMap { DType(rawValue: UInt32($0)) }
+        device.residentDType = numerics.residentDType
         device.kvDType = ["f32": .f32, "f16": .f16, "bf16": .bf16][options.text("kv_dtype")] ?? numerics.kvDType
         device.maxBatchTokens = 4096
         device.maxBatchSequences = 256

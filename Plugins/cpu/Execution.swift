@@ -8,12 +8,14 @@ final class Execution: @unchecked Sendable {
     private let linear: Linear
     private let activations = Scratch()
     private let turns = Scratch()
-    private let attention = Scratch()
+    private let attention: Attention
     private let shared = Scratch()
+    private var operations: [Linear.Operation] = []
 
     init(kernels: Kernels, numerics: Numerics, host: Host) {
         self.kernels = kernels
         self.host = host
+        attention = Attention(kernels: kernels, numerics: numerics, host: host)
         linear = Linear(kernels: kernels, numerics: numerics, host: host)
     }
 
@@ -46,7 +48,11 @@ final class Execution: @unchecked Sendable {
         func place(_ tensor: Int) -> UnsafeMutablePointer<Float>? {
             plan.slots[tensor] >= 0 ? arena + offsets[plan.slots[tensor]] : run.bound[tensor]
         }
-        for (index, op) in program.operations.enumerated() {
+        var index = 0
+        while index < program.operations.count {
+            let op = program.operations[index]
+            let count = plan.together[index]
+            defer { index += count }
             guard let out = place(op.output) else {
                 let output = program.tensors[op.output]
                 if output.rowsKind == .rows, run.batch.rows.isEmpty { continue }
@@ -58,9 +64,9 @@ final class Execution: @unchecked Sendable {
             case .embed: try embed(program.tensors[op.inputs[0]], run.batch.tokens, out)
             case .selectRows: select(try input(place(op.inputs[0])), run.batch.rows, program.tensors[op.output].columns, out)
             case .linear:
-                guard let weight = plan.weights[index] else { continue }
-                let bias = op.inputs.count > 2 ? try program.tensors[op.inputs[2]].bytes().assumingMemoryBound(to: Float.self) : nil
-                linear.run(weight, bias: bias, tensor: op.inputs[0], x: try input(place(op.inputs[0])), tokens: rows, out: out)
+                operations.removeAll(keepingCapacity: true)
+                for at in index..<index + count { operations.append(try linearOperation(plan, at, place)) }
+                linear.run(operations, tensor: op.inputs[0], x: try input(place(op.inputs[0])), tokens: rows)
             case .rmsNorm:
                 try norm(op, try input(place(op.inputs[0])), program.tensors[op.inputs[1]], rows, out)
             case .rope:
@@ -78,7 +84,7 @@ final class Execution: @unchecked Sendable {
                     run.layerDone(doneLayers)
                     doneLayers += 1
                 }
-                attend(op, try input(place(op.inputs[0])), run.batch, pool, layer, out)
+                attention.run(op, try input(place(op.inputs[0])), run.batch, pool, layer, out)
             case .swiglu:
                 try each(place(op.inputs[0]), place(op.inputs[1]), rows * program.tensors[op.output].columns, out) { table, a, b, out, count in
                     table.pointee.swiglu(a, b, out, count)
@@ -95,6 +101,17 @@ final class Execution: @unchecked Sendable {
             run.layerDone(doneLayers)
             doneLayers += 1
         }
+    }
+
+    private func linearOperation(
+        _ plan: Plan, _ index: Int, _ place: (Int) -> UnsafeMutablePointer<Float>?
+    ) throws(DriverFailure) -> Linear.Operation {
+        let (program, op) = (plan.description, plan.description.operations[index])
+        guard let weight = plan.weights[index], let out = place(op.output) else {
+            throw DriverFailure(.invalidArgument, "tensor '\(program.tensors[op.output].name)' is an output and is not bound to a buffer; bind it")
+        }
+        let bias = op.inputs.count > 2 ? try program.tensors[op.inputs[2]].bytes().assumingMemoryBound(to: Float.self) : nil
+        return Linear.Operation(weight: weight, bias: bias, out: out)
     }
 
     private func input(_ pointer: UnsafeMutablePointer<Float>?) throws(DriverFailure) -> UnsafePointer<Float> {
@@ -173,13 +190,11 @@ final class Execution: @unchecked Sendable {
         } else {
             b = try input(place(op.inputs[1]))
         }
-        for row in 0..<rows {
-            let (left, target) = (a + row * columns, out + row * columns)
-            let right = isRow ? b : b + row * columns
-            if op.kind == .add {
-                for i in 0..<columns { target[i] = left[i] + right[i] }
-            } else {
-                for i in 0..<columns { target[i] = left[i] * right[i] }
+        nonisolated(unsafe) let (left, right, target) = (a, b, out)
+        let apply = op.kind == .add ? kernels.table.pointee.add : kernels.table.pointee.mul
+        host.parallelFor(rows, grain: max(1, 16_384 / columns)) { begin, end, _ in
+            if !isRow { apply?(left + begin * columns, right + begin * columns, target + begin * columns, (end - begin) * columns) } else {
+                for row in begin..<end { apply?(left + row * columns, right, target + row * columns, columns) }
             }
         }
     }
@@ -188,15 +203,19 @@ final class Execution: @unchecked Sendable {
     private func write(_ k: UnsafePointer<Float>, _ v: UnsafePointer<Float>, _ batch: Batch, _ pool: Pool, _ layer: Int) {
         let d = pool.description
         let row = d.headDim * d.dtype.blockBytes
-        for t in 0..<batch.tokenCount {
-            let position = Int(batch.positions[t])
-            let block = Int(batch.blockTables[Int(batch.sequences[t]) * batch.blockTableStride + position / d.blockTokens])
-            let base = pool.layer(layer) + block * pool.blockBytes + position % d.blockTokens * row
-            for head in 0..<d.kvHeads {
-                let source = (t * d.kvHeads + head) * d.headDim
-                let target = base + head * d.blockTokens * row
-                store(k + source, d, target)
-                store(v + source, d, target + pool.planeBytes)
+        nonisolated(unsafe) let (k, v, storage) = (k, v, pool.layer(layer))
+        let (blockBytes, planeBytes) = (pool.blockBytes, pool.planeBytes)
+        host.parallelFor(batch.tokenCount, grain: 32) { begin, end, _ in
+            for t in begin..<end {
+                let position = Int(batch.positions[t])
+                let block = Int(batch.blockTables[Int(batch.sequences[t]) * batch.blockTableStride + position / d.blockTokens])
+                let base = storage + block * blockBytes + position % d.blockTokens * row
+                for head in 0..<d.kvHeads {
+                    let source = (t * d.kvHeads + head) * d.headDim
+                    let target = base + head * d.blockTokens * row
+                    self.store(k + source, d, target)
+                    self.store(v + source, d, target + planeBytes)
+                }
             }
         }
     }
@@ -206,57 +225,6 @@ final class Execution: @unchecked Sendable {
             target.assumingMemoryBound(to: Float.self).update(from: row, count: d.headDim)
         } else {
             kernels.table.pointee.narrow(d.dtype.kernelType, row, target.assumingMemoryBound(to: UInt16.self), d.headDim)
-        }
-    }
-
-    /// The runs of a batch, cut so that none has more than `limit` tokens.
-    private static func spans(_ batch: Batch, upTo limit: Int) -> [(sequence: Int, first: Int, count: Int)] {
-        batch.runs.flatMap { run in
-            stride(from: run.tokens.lowerBound, to: run.tokens.upperBound, by: limit).map {
-                (sequence: run.sequence, first: $0, count: min(limit, run.tokens.upperBound - $0))
-            }
-        }
-    }
-
-    /// Tasks of up to 16 tokens of one sequence and one KV head, over the worker pool.
-    private func attend(
-        _ op: ProgramDescription.Operation, _ q: UnsafePointer<Float>, _ batch: Batch, _ pool: Pool, _ layer: Int, _ out: UnsafeMutablePointer<Float>
-    ) {
-        let spans = Self.spans(batch, upTo: 16)
-        let d = pool.description
-        let each = cpuk_attention_scratch(op.headDim, op.heads / op.kvHeads)
-        nonisolated(unsafe) let scratch = attention.floats(each * host.workerCount)
-        nonisolated(unsafe) let (q, out, table, storage) = (q, out, kernels.table, UnsafePointer(pool.layer(layer).assumingMemoryBound(to: UInt8.self)))
-        let blockBytes = UInt64(pool.blockBytes)
-        batch.positions.withUnsafeBufferPointer { positions in
-            batch.blockTables.withUnsafeBufferPointer { tables in
-                nonisolated(unsafe) let (positions, tables) = (positions.baseAddress, tables.baseAddress)
-                host.parallelFor(spans.count * op.kvHeads, grain: 1) { begin, end, worker in
-                    for index in begin..<end {
-                        let span = spans[index / op.kvHeads]
-                        var task = cpuk_attention()
-                        task.q = q
-                        task.out = out
-                        task.positions = positions
-                        task.first = UInt32(span.first)
-                        task.count = UInt32(span.count)
-                        task.heads = UInt32(op.heads)
-                        task.kv_heads = UInt32(op.kvHeads)
-                        task.dim = UInt32(op.headDim)
-                        task.kv_head = UInt32(index % op.kvHeads)
-                        task.layer = storage
-                        task.block_stride = blockBytes
-                        task.block_tokens = UInt32(d.blockTokens)
-                        task.type = d.dtype.kernelType
-                        task.table = tables.map { $0 + span.sequence * batch.blockTableStride }
-                        task.scale = op.scale
-                        task.cap = op.cap
-                        task.window = UInt32(op.window)
-                        task.scratch = scratch + worker * each
-                        table.pointee.attend(&task)
-                    }
-                }
-            }
         }
     }
 }

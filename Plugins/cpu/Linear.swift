@@ -1,35 +1,23 @@
 import CPUKernels
 import DriverKit
 
-/// Scratch that grows and is kept: one for each device queue, so that running allocates only when a batch is larger than any before.
-final class Scratch: @unchecked Sendable {
-    private(set) var base: UnsafeMutableRawPointer = UnsafeMutableRawPointer.allocate(byteCount: 64, alignment: 64)
-    private var count = 64
-
-    /// At least `bytes` bytes, 64-byte aligned; what was in it before is lost when it grows.
-    func room(_ bytes: Int) -> UnsafeMutableRawPointer {
-        if bytes > count {
-            base.deallocate()
-            base = .allocate(byteCount: bytes, alignment: 64)
-            count = bytes
-        }
-        return base
+/// Linear operations over one batch. Operations that share an input run as one job of the worker pool; the input is quantised or rounded
+/// once, and kept for those that come after.
+final class Linear: @unchecked Sendable {
+    /// One operation: out [tokens][outputs] = x [tokens][inputs] by the weight, plus the bias.
+    struct Operation {
+        var weight: PreparedWeight
+        var bias: UnsafePointer<Float>?
+        var out: UnsafeMutablePointer<Float>
     }
 
-    func floats(_ count: Int) -> UnsafeMutablePointer<Float> { room(count * 4).assumingMemoryBound(to: Float.self) }
-
-    deinit { base.deallocate() }
-}
-
-/// Linear operations over one batch. Keeps the last input it rounded or quantised, since q, k and v share theirs, as gate and up do.
-final class Linear: @unchecked Sendable {
     private let kernels: Kernels
     private let numerics: Numerics
     private let host: Host
     private let codes = Scratch()
     private let scales = Scratch()
     private let rounded = Scratch()
-    private let panels = Scratch()
+    private let opened = Scratch()
     private var readied: (tensor: Int, form: PreparedWeight.Form)?
 
     init(kernels: Kernels, numerics: Numerics, host: Host) {
@@ -41,76 +29,128 @@ final class Linear: @unchecked Sendable {
     /// Forgets what was readied: the tensors are about to change.
     func begin() { readied = nil }
 
-    /// `tensor` names `x`, so that an input used again is readied once. x: [tokens][inputs], out: [tokens][outputs].
-    func run(
-        _ weight: PreparedWeight, bias: UnsafePointer<Float>?, tensor: Int, x: UnsafePointer<Float>, tokens: Int,
-        out: UnsafeMutablePointer<Float>
-    ) {
-        guard tokens > 0 else { return }
-        if readied?.tensor != tensor || readied?.form != weight.form {
-            ready(weight.form, x, tokens: tokens, inputs: weight.inputs)
-            readied = (tensor, weight.form)
+    /// `operations` have one form and as many inputs. `tensor` names `x`, so that an input used again is readied once.
+    func run(_ operations: [Operation], tensor: Int, x: UnsafePointer<Float>, tokens: Int) {
+        guard tokens > 0, let first = operations.first?.weight else { return }
+        if readied?.tensor != tensor || readied?.form != first.form {
+            ready(first.form, x, tokens: tokens, inputs: first.inputs)
+            readied = (tensor, first.form)
         }
-        switch weight.form {
-        case .quantised: quantised(weight, bias, tokens, out)
-        case .rows: tokens < 6 ? rows(weight, bias, x, tokens, out) : unpacked(weight, bias, x, tokens, out)
-        case .panels: packed(weight, bias, tokens, out)
+        switch first.form {
+        case .packed: packed(operations, tokens)
+        case .pairs: pairs(operations, tokens)
+        case .panels: panels(operations, tokens)
+        case .rows: for operation in operations { tokens < 6 ? rows(operation, x, tokens) : unpacked(operation, x, tokens) }
         }
     }
 
     private func ready(_ form: PreparedWeight.Form, _ x: UnsafePointer<Float>, tokens: Int, inputs: Int) {
-        let table = kernels.table
+        nonisolated(unsafe) let (x, table) = (x, kernels.table)
         switch form {
         case .rows: return
-        case .quantised:
+        case .packed:
+            let input = quantisedInput(tokens: tokens, inputs: inputs)
             let blocks = inputs / 32
-            let values = codes.room(tokens * inputs).assumingMemoryBound(to: Int8.self)
-            let scale = scales.floats(2 * tokens * blocks)
-            let sums = scale + tokens * blocks
-            nonisolated(unsafe) let (values_, scale_, sums_, x_) = (values, scale, sums, x)
+            nonisolated(unsafe) let q = input
             host.parallelFor(tokens, grain: 8) { begin, end, _ in
                 for t in begin..<end {
-                    table.pointee.quantise(x_ + t * inputs, inputs, values_ + t * inputs, scale_ + t * blocks, sums_ + t * blocks)
+                    table.pointee.quantise(
+                        x + t * inputs, inputs, q.values + t * inputs, q.scales + t * blocks, q.sums + t * blocks, q.counts + t * blocks)
                 }
             }
         case .panels:
-            let target = rounded.floats(tokens * inputs)
-            guard let type = numerics.operandType else { return }
-            nonisolated(unsafe) let (target_, x_) = (target, x)
+            nonisolated(unsafe) let target = rounded.floats(tokens * inputs)
             host.parallelFor(tokens, grain: 8) { begin, end, _ in
-                table.pointee.round(type, x_ + begin * inputs, target_ + begin * inputs, (end - begin) * inputs)
+                table.pointee.round(Int32(CPUK_F16.rawValue), x + begin * inputs, target + begin * inputs, (end - begin) * inputs)
+            }
+        case .pairs:
+            let width = (inputs + 1) / 2 * 2
+            nonisolated(unsafe) let target = rounded.room(tokens * width * 2).assumingMemoryBound(to: UInt16.self)
+            host.parallelFor(tokens, grain: 8) { begin, end, _ in
+                for t in begin..<end {
+                    table.pointee.narrow(Int32(CPUK_BF16.rawValue), x + t * inputs, target + t * width, inputs)
+                    if width > inputs { target[t * width + inputs] = 0 }
+                }
             }
         }
     }
 
-    private func quantised(_ weight: PreparedWeight, _ bias: UnsafePointer<Float>?, _ tokens: Int, _ out: UnsafeMutablePointer<Float>) {
-        let blocks = weight.inputs / 32
-        let scale = scales.base.assumingMemoryBound(to: Float.self)
-        nonisolated(unsafe) let activations = cpuk_q8(
-            values: codes.base.assumingMemoryBound(to: Int8.self), scales: scale, sums: scale + tokens * blocks)
-        nonisolated(unsafe) let (bias, out, table) = (bias, out, kernels.table)
-        host.parallelFor(weight.outputs, grain: max(8, 16_384 / weight.inputs)) { begin, end, _ in
-            var input = activations
-            table.pointee.linear_q8(weight.type, weight.base, weight.inputs, begin, end, &input, tokens, bias, out, weight.outputs)
+    /// Where the quantised input lies, [tokens][inputs].
+    private func quantisedInput(tokens: Int, inputs: Int) -> cpuk_q8 {
+        let blocks = tokens * inputs / 32
+        let values = codes.room(tokens * inputs).assumingMemoryBound(to: Int8.self)
+        let scale = scales.floats(3 * blocks)
+        return cpuk_q8(
+            values: values, scales: scale, sums: scale + blocks, counts: UnsafeMutableRawPointer(scale + 2 * blocks).assumingMemoryBound(to: Int32.self))
+    }
+
+    /// Shares out `unit` panels at a time of all operations; `body` hears an operation, a range of its panels, and the worker.
+    private func share(
+        _ operations: [Operation], unit: Int, _ body: (Operation, Int, Int, Int) -> Void
+    ) {
+        let units = operations.reduce(0) { $0 + ($1.weight.panelCount + unit - 1) / unit }
+        host.parallelFor(units, grain: 1) { begin, end, worker in
+            var first = 0
+            for operation in operations {
+                let panels = operation.weight.panelCount
+                let count = (panels + unit - 1) / unit
+                let (from, to) = (max(begin, first) - first, min(end, first + count) - first)
+                if from < to { body(operation, from * unit, min(to * unit, panels), worker) }
+                first += count
+            }
         }
     }
 
-    private func rows(
-        _ weight: PreparedWeight, _ bias: UnsafePointer<Float>?, _ x: UnsafePointer<Float>, _ tokens: Int, _ out: UnsafeMutablePointer<Float>
-    ) {
-        nonisolated(unsafe) let (bias, x, out, table) = (bias, x, out, kernels.table)
+    private func packed(_ operations: [Operation], _ tokens: Int) {
+        guard let inputs = operations.first?.weight.inputs else { return }
+        let each = cpuk_opened_bytes(inputs)
+        nonisolated(unsafe) let input = quantisedInput(tokens: tokens, inputs: inputs)
+        nonisolated(unsafe) let (scratch, table) = (opened.room(each * host.workerCount), kernels.table)
+        share(operations, unit: 2) { operation, first, last, worker in
+            var input = input
+            let weight = operation.weight
+            table.pointee.linear_packed(
+                weight.type, weight.base, weight.inputs, first, last, weight.outputs, &input, tokens, operation.bias, operation.out,
+                weight.outputs, scratch + worker * each)
+        }
+    }
+
+    private func pairs(_ operations: [Operation], _ tokens: Int) {
+        nonisolated(unsafe) let (x, table) = (UnsafePointer(rounded.base.assumingMemoryBound(to: UInt16.self)), kernels.table)
+        share(operations, unit: 4) { operation, first, last, _ in
+            let weight = operation.weight
+            table.pointee.linear_pairs(
+                weight.base, (weight.inputs + 1) / 2 * 2, first, last, weight.outputs, x, tokens, operation.bias, operation.out, weight.outputs)
+        }
+    }
+
+    private func panels(_ operations: [Operation], _ tokens: Int) {
+        nonisolated(unsafe) let (x, table) = (UnsafePointer(rounded.base.assumingMemoryBound(to: Float.self)), kernels.table)
+        share(operations, unit: 1) { operation, first, last, _ in
+            let weight = operation.weight
+            for panel in first..<last {
+                table.pointee.linear_panel(
+                    weight.type, weight.base + panel * weight.panelBytes, weight.inputs, min(16, weight.outputs - panel * 16), x, tokens,
+                    operation.bias.map { $0 + panel * 16 }, operation.out + panel * 16, weight.outputs)
+            }
+        }
+    }
+
+    private func rows(_ operation: Operation, _ x: UnsafePointer<Float>, _ tokens: Int) {
+        nonisolated(unsafe) let (operation, x, table) = (operation, x, kernels.table)
+        let weight = operation.weight
         host.parallelFor(weight.outputs, grain: max(8, 16_384 / weight.inputs)) { begin, end, _ in
-            table.pointee.linear_rows(weight.type, weight.base, weight.inputs, begin, end, x, tokens, bias, out, weight.outputs)
+            table.pointee.linear_rows(
+                weight.type, weight.base, weight.inputs, begin, end, x, tokens, operation.bias, operation.out, weight.outputs)
         }
     }
 
     /// Panels made as they are used: each is dequantised once and meets every token.
-    private func unpacked(
-        _ weight: PreparedWeight, _ bias: UnsafePointer<Float>?, _ x: UnsafePointer<Float>, _ tokens: Int, _ out: UnsafeMutablePointer<Float>
-    ) {
+    private func unpacked(_ operation: Operation, _ x: UnsafePointer<Float>, _ tokens: Int) {
+        let weight = operation.weight
         let each = weight.inputs * 17
-        nonisolated(unsafe) let scratch = panels.floats(each * host.workerCount)
-        nonisolated(unsafe) let (bias, x, out, table) = (bias, x, out, kernels.table)
+        nonisolated(unsafe) let scratch = opened.floats(each * host.workerCount)
+        nonisolated(unsafe) let (operation, x, table) = (operation, x, kernels.table)
         host.parallelFor(weight.panelCount, grain: 1) { begin, end, worker in
             let panel = scratch + worker * each
             let row = panel + weight.inputs * 16
@@ -118,21 +158,8 @@ final class Linear: @unchecked Sendable {
                 let width = min(16, weight.outputs - index * 16)
                 cpuk_pack_panel(table, weight.type, weight.base, weight.inputs, index * 16, width, Int32(CPUK_F32.rawValue), panel, row)
                 table.pointee.linear_panel(
-                    Int32(CPUK_F32.rawValue), panel, weight.inputs, width, x, tokens, bias.map { $0 + index * 16 }, out + index * 16,
-                    weight.outputs)
-            }
-        }
-    }
-
-    private func packed(_ weight: PreparedWeight, _ bias: UnsafePointer<Float>?, _ tokens: Int, _ out: UnsafeMutablePointer<Float>) {
-        nonisolated(unsafe) let x = UnsafePointer(rounded.base.assumingMemoryBound(to: Float.self))
-        nonisolated(unsafe) let (bias, out, table) = (bias, out, kernels.table)
-        host.parallelFor(weight.panelCount, grain: 1) { begin, end, _ in
-            for index in begin..<end {
-                let width = min(16, weight.outputs - index * 16)
-                table.pointee.linear_panel(
-                    weight.type, weight.base + index * weight.panelBytes, weight.inputs, width, x, tokens, bias.map { $0 + index * 16 },
-                    out + index * 16, weight.outputs)
+                    Int32(CPUK_F32.rawValue), panel, weight.inputs, width, x, tokens, operation.bias.map { $0 + index * 16 },
+                    operation.out + index * 16, weight.outputs)
             }
         }
     }

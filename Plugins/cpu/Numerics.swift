@@ -4,28 +4,31 @@ import Glibc
 
 /// How linear operations compute.
 enum Numerics: String, CaseIterable {
-    /// Quantised weights by activations in int8 blocks of 32, integer products, f32 sums over blocks.
+    /// Quantised weights by activations in int8 blocks of 32, integer products, f32 sums over blocks; attention in bf16, f32 sums.
     case native
     /// Weights dequantised exactly, activations as they are, f32.
     case f32
     /// Both operands rounded to nearest even; products exact, sums f32.
     case bf16, f16
 
-    /// The kernels' number of the type operands are rounded to; nil when they are not.
-    var operandType: Int32? {
+    /// Whether attention may round its operands to bf16, where the processor multiplies them so.
+    var attendsInBF16: Bool { self == .native || self == .bf16 }
+
+    /// The type plain weights are kept in at 16 bits; nil when they are not.
+    var residentDType: DType? {
         switch self {
         case .native, .f32: nil
-        case .bf16: Int32(CPUK_BF16.rawValue)
-        case .f16: Int32(CPUK_F16.rawValue)
+        case .bf16: .bf16
+        case .f16: .f16
         }
     }
 
     /// What KV is kept in when nothing else is asked for.
     var kvDType: DType {
         switch self {
-        case .native, .f16: .f16
+        case .f16: .f16
         case .f32: .f32
-        case .bf16: .bf16
+        case .native, .bf16: .bf16
         }
     }
 }
@@ -55,7 +58,7 @@ struct Kernels: @unchecked Sendable {
     private init(index: Int) throws(DriverFailure) {
         guard let table = cpuk_for(Int32(index)) else { throw DriverFailure(.internal, "no kernels for \(Self.names[index])") }
         self.table = table
-        name = Self.names[index]
+        name = table.pointee.name.map { String(cString: $0) } ?? Self.names[index]
     }
 }
 

@@ -10,9 +10,11 @@ final class Plan: @unchecked Sendable {
     let slots: [Int]
     /// Floats in a row of each slot.
     let slotWidths: [Int]
-    /// 16-bit panels made at compile, charged to the device.
+    /// For each op, how many linear ops from it on share their input and the form of their weights, so that they run as one.
+    let together: [Int]
+    /// Panels made at compile, charged to the device.
     let packedBytes: Int
-    private let packed: Scratch
+    private let packed: Panels
     private let budget: MemoryBudget
 
     init(
@@ -23,28 +25,46 @@ final class Plan: @unchecked Sendable {
         let bytes = Self.packedBytes(description, numerics)
         try budget.reserve(bytes, for: "repacked weights")
         packedBytes = bytes
-        packed = Scratch()
-        weights = try Self.prepare(description, kernels, numerics, host, into: packed, bytes: bytes)
+        packed = Panels(try MappedMemory(count: bytes, for: "repacked weights"))
+        weights = try Self.prepare(description, kernels, numerics, host, into: packed.base)
+        together = Self.together(description, weights)
         (slots, slotWidths) = Self.place(description)
+    }
+
+    private final class Panels {
+        private let memory: MappedMemory
+        var base: UnsafeMutableRawPointer { memory.base }
+        init(_ memory: consuming MappedMemory) { self.memory = memory }
     }
 
     deinit { budget.release(packedBytes) }
 
     private static func packedBytes(_ program: ProgramDescription, _ numerics: Numerics) -> Int {
-        guard let type = numerics.operandType else { return 0 }
-        var total = 0
-        for weight in Set(program.operations.filter { $0.kind == .linear }.map { $0.inputs[1] }) {
+        Set(program.operations.filter { $0.kind == .linear }.map { $0.inputs[1] }).reduce(0) { total, weight in
             let tensor = program.tensors[weight]
-            total += PreparedWeight.packedBytes(type, inputs: tensor.columns, outputs: tensor.rows)
+            return total + aligned(PreparedWeight.packedBytes(tensor.dtype.kernelType, inputs: tensor.columns, outputs: tensor.rows, numerics))
         }
-        return total
+    }
+
+    private static func aligned(_ bytes: Int) -> Int { (bytes + 63) / 64 * 64 }
+
+    private static func together(_ program: ProgramDescription, _ weights: [PreparedWeight?]) -> [Int] {
+        var together = [Int](repeating: 1, count: program.operations.count)
+        for index in program.operations.indices.dropLast().reversed() {
+            let (op, next) = (program.operations[index], program.operations[index + 1])
+            guard let a = weights[index], let b = weights[index + 1], a.form == b.form, op.inputs[0] == next.inputs[0], op.output != next.inputs[0],
+                program.tensors[op.output].rowsKind == program.tensors[next.output].rowsKind
+            else { continue }
+            together[index] = together[index + 1] + 1
+        }
+        return together
     }
 
     private static func prepare(
-        _ program: ProgramDescription, _ kernels: Kernels, _ numerics: Numerics, _ host: Host, into room: Scratch, bytes: Int
+        _ program: ProgramDescription, _ kernels: Kernels, _ numerics: Numerics, _ host: Host, into room: UnsafeMutableRawPointer
     ) throws(DriverFailure) -> [PreparedWeight?] {
         var made: [Int: PreparedWeight] = [:]
-        var next = bytes > 0 ? room.room(bytes) : room.base
+        var next = room
         var all: [PreparedWeight?] = []
         let count = max(1, program.operations.count)
         for (index, op) in program.operations.enumerated() {
@@ -67,23 +87,22 @@ final class Plan: @unchecked Sendable {
         let tensor = program.tensors[index]
         let stored = try tensor.bytes()
         let (inputs, outputs) = (tensor.columns, tensor.rows)
-        guard let type = numerics.operandType else {
-            let form: PreparedWeight.Form = numerics == .native && tensor.dtype.blockElements == 32 ? .quantised : .rows
-            return PreparedWeight(form: form, type: tensor.dtype.kernelType, base: stored, inputs: inputs, outputs: outputs)
-        }
-        let weight = PreparedWeight(form: .panels, type: type, base: next, inputs: inputs, outputs: outputs)
-        nonisolated(unsafe) let (target, source, table) = (next, stored, kernels.table)
         let from = tensor.dtype.kernelType
+        let (form, type) = PreparedWeight.form(from, inputs: inputs, numerics)
+        guard form != .rows else { return PreparedWeight(form: form, type: type, base: stored, inputs: inputs, outputs: outputs) }
+        let weight = PreparedWeight(form: form, type: type, base: next, inputs: inputs, outputs: outputs)
+        nonisolated(unsafe) let (target, source, table) = (next, stored, kernels.table)
         host.parallelFor(weight.panelCount, grain: 4) { begin, end, _ in
             withUnsafeTemporaryAllocation(of: Float.self, capacity: inputs) { row in
                 for panel in begin..<end {
-                    cpuk_pack_panel(
-                        table, from, source, inputs, panel * 16, min(16, outputs - panel * 16), type, target + panel * weight.panelBytes,
-                        row.baseAddress)
+                    let (width, place) = (min(16, outputs - panel * 16), target + panel * weight.panelBytes)
+                    if form == .packed { table.pointee.pack(type, source, inputs, panel * 16, width, place) } else {
+                        cpuk_pack_panel(table, from, source, inputs, panel * 16, width, type, place, row.baseAddress)
+                    }
                 }
             }
         }
-        next += PreparedWeight.packedBytes(type, inputs: inputs, outputs: outputs)
+        next += aligned(weight.panelCount * weight.panelBytes)
         return weight
     }
 

@@ -63,7 +63,7 @@ struct KernelTests {
     func linear(isa: Int32, type: Int32) throws {
         let table = try Self.table(isa)
         var random = Random(state: 2)
-        for (tokens, outputs, inputs) in [(1, 1, 32), (3, 17, 64), (5, 33, 96), (8, 16, 288), (13, 40, 576), (21, 19, 160)] {
+        for (tokens, outputs, inputs) in [(1, 1, 32), (3, 17, 64), (5, 33, 96), (8, 16, 288), (13, 40, 576), (21, 19, 160), (31, 50, 64), (44, 70, 96)] {
             let weights = Self.blocks(type, rows: outputs, inputs: inputs, &random)
             let exact = Self.expand(type, weights)
             let x = random.row(tokens * inputs)
@@ -72,26 +72,28 @@ struct KernelTests {
             var codes = [Int8](repeating: 0, count: tokens * inputs)
             var scales = [Float](repeating: 0, count: tokens * inputs / 32)
             var sums = scales
+            var counts = [Int32](repeating: 0, count: scales.count)
             for t in 0..<tokens {
-                x.withUnsafeBufferPointer { x in
-                    codes.withUnsafeMutableBufferPointer { codes in
-                        scales.withUnsafeMutableBufferPointer { scales in
-                            sums.withUnsafeMutableBufferPointer { sums in
-                                guard let a = x.baseAddress, let b = codes.baseAddress, let c = scales.baseAddress, let d = sums.baseAddress else { return }
-                                table.quantise(a + t * inputs, inputs, b + t * inputs, c + t * inputs / 32, d + t * inputs / 32)
-                            }
-                        }
+                Self.offset(&codes, &scales, &sums, &counts) { codes, scales, sums, counts in
+                    x.withUnsafeBufferPointer { x in
+                        guard let x = x.baseAddress else { return }
+                        let at = t * inputs / 32
+                        table.quantise(x + t * inputs, inputs, codes + t * inputs, scales + at, sums + at, counts + at)
                     }
                 }
             }
             var quantised = [Float](repeating: .nan, count: tokens * outputs)
-            codes.withUnsafeMutableBufferPointer { codes in
-                scales.withUnsafeMutableBufferPointer { scales in
-                    sums.withUnsafeMutableBufferPointer { sums in
-                        var input = cpuk_q8(values: codes.baseAddress, scales: scales.baseAddress, sums: sums.baseAddress)
-                        table.linear_q8(type, weights, inputs, 0, outputs, &input, tokens, nil, &quantised, outputs)
-                    }
-                }
+            let panel = cpuk_packed_bytes(type, inputs), panels = (outputs + 15) / 16
+            var packed = [UInt8](repeating: 0xAA, count: panels * panel)
+            for p in 0..<panels {
+                packed.withUnsafeMutableBytes { table.pack(type, weights, inputs, p * 16, min(16, outputs - p * 16), $0.baseAddress.map { $0 + p * panel }) }
+            }
+            var scratch = [UInt8](repeating: 0, count: cpuk_opened_bytes(inputs))
+            let cut = panels / 3
+            Self.offset(&codes, &scales, &sums, &counts) { codes, scales, sums, counts in
+                var input = cpuk_q8(values: codes, scales: scales, sums: sums, counts: counts)
+                table.linear_packed(type, packed, inputs, 0, cut, outputs, &input, tokens, nil, &quantised, outputs, &scratch)
+                table.linear_packed(type, packed, inputs, cut, panels, outputs, &input, tokens, nil, &quantised, outputs, &scratch)
             }
             for t in 0..<tokens {
                 for o in 0..<outputs {
@@ -109,6 +111,22 @@ struct KernelTests {
         }
     }
 
+    private static func offset(
+        _ codes: inout [Int8], _ scales: inout [Float], _ sums: inout [Float], _ counts: inout [Int32],
+        _ body: (UnsafeMutablePointer<Int8>, UnsafeMutablePointer<Float>, UnsafeMutablePointer<Float>, UnsafeMutablePointer<Int32>) -> Void
+    ) {
+        codes.withUnsafeMutableBufferPointer { a in
+            scales.withUnsafeMutableBufferPointer { b in
+                sums.withUnsafeMutableBufferPointer { c in
+                    counts.withUnsafeMutableBufferPointer { d in
+                        guard let a = a.baseAddress, let b = b.baseAddress, let c = c.baseAddress, let d = d.baseAddress else { return }
+                        body(a, b, c, d)
+                    }
+                }
+            }
+        }
+    }
+
     @Test("a NaN or an infinite activation stays visible in what it meets", arguments: tables)
     func odd(isa: Int32) throws {
         let table = try Self.table(isa)
@@ -119,7 +137,8 @@ struct KernelTests {
             x[40] = bad
             var codes = [Int8](repeating: 0, count: 64)
             var (scales, sums) = ([Float](repeating: 0, count: 2), [Float](repeating: 0, count: 2))
-            table.quantise(x, 64, &codes, &scales, &sums)
+            var counts = [Int32](repeating: 0, count: 2)
+            table.quantise(x, 64, &codes, &scales, &sums, &counts)
             #expect(!scales[1].isFinite)
             var out = [Float](repeating: 0, count: 4)
             table.linear_rows(18, weights, 64, 0, 4, x, 1, nil, &out, 4)

@@ -4,7 +4,7 @@
 
 extern const struct cpuk_table cpuk_scalar_table;
 #if defined(__x86_64__)
-extern const struct cpuk_table cpuk_avx2_table, cpuk_avx512_table;
+extern const struct cpuk_table cpuk_avx2_table, cpuk_avx512_table, cpuk_avx512bf16_table;
 #endif
 
 int cpuk_best(void) {
@@ -23,13 +23,25 @@ int cpuk_best(void) {
 const struct cpuk_table *cpuk_for(int isa) {
   if (isa < CPUK_SCALAR || isa > cpuk_best()) return 0;
 #if defined(__x86_64__)
-  if (isa == CPUK_AVX512) return &cpuk_avx512_table;
+  if (isa == CPUK_AVX512) return __builtin_cpu_supports("avx512bf16") ? &cpuk_avx512bf16_table : &cpuk_avx512_table;
   if (isa == CPUK_AVX2) return &cpuk_avx2_table;
 #endif
   return &cpuk_scalar_table;
 }
 
-size_t cpuk_attention_scratch(size_t dim, size_t group) { return 32 * dim + 16 * group * dim; }
+size_t cpuk_segment_floats(size_t rows, size_t dim) { return (2 * rows + 15) / 16 * 16 + rows * dim; }
+
+size_t cpuk_attention_scratch(size_t dim, size_t group) {
+  size_t rows = CPUK_FAST_TOKENS * group, plain = 32 * dim + CPUK_TOKENS * group * dim;
+  size_t fast = rows * dim / 2 + 64 * dim + 2 * cpuk_segment_floats(rows, dim);
+  return ((fast > plain ? fast : plain) + 15) / 16 * 16;
+}
+
+size_t cpuk_packed_bytes(int type, size_t inputs) {
+  return inputs / CPUK_BLOCK * (type == CPUK_Q4_0 ? 288 : type == CPUK_Q4_1 ? 320 : type == CPUK_Q8_0 ? 544 : 0);
+}
+
+size_t cpuk_opened_bytes(size_t inputs) { return inputs / CPUK_BLOCK * (2 * 512 + 4 * 64); }
 
 size_t cpuk_bytes(int type, size_t count) {
   switch (type) {
@@ -64,7 +76,10 @@ void cpuk_pack_panel(const struct cpuk_table *table, int from, const void *weigh
       for (size_t i = 0; i < inputs; i += 64) {
         size_t n = inputs - i < 64 ? inputs - i : 64;
         table->narrow(to, row + i, chunk, n);
-        for (size_t j = 0; j < n; j++) ((uint16_t *)panel)[(i + j) * CPUK_PANEL + o] = chunk[j];
+        for (size_t j = 0; j < n; j++) {
+          size_t at = to == CPUK_BF16 ? ((i + j) / 2 * CPUK_PANEL + o) * 2 + (i + j) % 2 : (i + j) * CPUK_PANEL + o;
+          ((uint16_t *)panel)[at] = chunk[j];
+        }
       }
     }
   }

@@ -7,7 +7,9 @@
 
 #define NAME(x) cpuk_avx2_##x
 #define ISA CPUK_AVX2
+#define ISA_NAME "avx2"
 #define HAVE_AVX2 1
+#define HAVE_BF16 0
 #define HAVE_AVX512 0
 #pragma clang attribute push(__attribute__((target("avx2,fma,f16c,bmi,bmi2"))), apply_to = function)
 #include "kernels.inc"

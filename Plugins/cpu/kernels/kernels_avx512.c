@@ -7,7 +7,9 @@
 
 #define NAME(x) cpuk_avx512_##x
 #define ISA CPUK_AVX512
+#define ISA_NAME "avx512"
 #define HAVE_AVX2 1
+#define HAVE_BF16 0
 #define HAVE_AVX512 1
 #pragma clang attribute push(__attribute__((target("avx2,fma,f16c,bmi,bmi2,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni"))), apply_to = function)
 #include "kernels.inc"

@@ -18,14 +18,20 @@ enum cpuk_type { CPUK_F32 = 1, CPUK_F16 = 2, CPUK_BF16 = 3, CPUK_Q4_0 = 16, CPUK
 
 /// Elements in a block of quantised values.
 #define CPUK_BLOCK 32
-/// Columns of a panel of repacked weights.
+/// Rows of W in a panel of repacked weights.
 #define CPUK_PANEL 16
+/// Tokens of an attention task at most, for `attend` and for `attend_fast`.
+#define CPUK_TOKENS 16
+#define CPUK_FAST_TOKENS 32
+/// Positions with one softmax in `attend_fast`.
+#define CPUK_SEGMENT 256
 
-/// Tokens of a batch quantised to int8: `values` [T][I], and per block of 32 a scale and scale * (sum of the values).
+/// Tokens of a batch quantised to int8: `values` [T][I], and per block of 32 a scale, scale * (sum of the values), and that sum.
 struct cpuk_q8 {
   int8_t *values;
   float *scales; // [T][I / 32]
   float *sums;   // [T][I / 32]
+  int32_t *counts; // [T][I / 32]
 };
 
 /// One attention task: some tokens of one sequence, one KV head with the query heads that share it.
@@ -33,7 +39,7 @@ struct cpuk_attention {
   const float *q;            // [T][heads * dim]
   float *out;                // [T][heads * dim]
   const uint32_t *positions; // [T]
-  uint32_t first, count;     // the tokens of this task, at most 16, one sequence
+  uint32_t first, count;     // the tokens of this task, at most CPUK_TOKENS, one sequence, positions ascending
   uint32_t heads, kv_heads, dim, kv_head;
   const uint8_t *layer;      // the pool's storage of this layer: [block][plane][head][token][dim]
   uint64_t block_stride;     // bytes from a block to the next
@@ -42,11 +48,12 @@ struct cpuk_attention {
   const uint32_t *table;     // blocks of the sequence
   float scale, cap;          // cap 0: none
   uint32_t window;           // 0: all
-  float *scratch;            // cpuk_attention_scratch(dim, heads / kv_heads) floats
+  float *scratch;            // cpuk_attention_scratch(dim, heads / kv_heads) floats, 64-byte aligned
 };
 
 struct cpuk_table {
   int isa;
+  const char *name;
   /// One row of `count` elements of any type as f32, exactly.
   void (*dequantise)(int type, const void *row, float *out, size_t count);
   /// To nearest even, to bf16 or f16, in f32 form (`round`) or as bits (`narrow`).
@@ -54,22 +61,38 @@ struct cpuk_table {
   void (*narrow)(int type, const float *in, uint16_t *out, size_t count);
   void (*widen)(int type, const uint16_t *in, float *out, size_t count);
   /// `count` (a multiple of 32) values of one row to int8 blocks.
-  void (*quantise)(const float *x, size_t count, int8_t *values, float *scales, float *sums);
-  /// out[t][o] for rows [first, last) of W and all T: quantised weights by int8 activations. Row stride of `out` is `ld`.
-  void (*linear_q8)(int type, const void *weights, size_t inputs, size_t first, size_t last, const struct cpuk_q8 *x, size_t tokens,
-                    const float *bias, float *out, size_t ld);
-  /// The same for weights of any type by f32 activations, dequantised as they are used; best for few tokens.
+  void (*quantise)(const float *x, size_t count, int8_t *values, float *scales, float *sums, int32_t *counts);
+  /// Rows [first, first + width) of quantised W into one panel of 16 rows; missing rows are zero. A panel has cpuk_packed_bytes bytes.
+  void (*pack)(int type, const void *weights, size_t inputs, size_t first, size_t width, void *panel);
+  /// out[t][o] for the rows of panels [first, last) that are below `outputs`, and all T: packed weights by int8 activations. Row stride of
+  /// `out` is `ld`. `scratch`: cpuk_opened_bytes(inputs) bytes, one for each thread. A result does not depend on T nor on the range.
+  void (*linear_packed)(int type, const void *weights, size_t inputs, size_t first, size_t last, size_t outputs, const struct cpuk_q8 *x,
+                        size_t tokens, const float *bias, float *out, size_t ld, void *scratch);
+  /// out[t][o] for rows [first, last) of W and all T: weights of any type by f32 activations, dequantised as they are used; best for few tokens.
   void (*linear_rows)(int type, const void *weights, size_t inputs, size_t first, size_t last, const float *x, size_t tokens,
                       const float *bias, float *out, size_t ld);
-  /// The same for one panel of 16 outputs stored [I][16] as f32, f16 or bf16. `width` outputs count.
+  /// The same for one panel of 16 outputs stored [I][16] as f32 or f16. `width` outputs count.
   void (*linear_panel)(int type, const void *panel, size_t inputs, size_t width, const float *x, size_t tokens, const float *bias,
                        float *out, size_t ld);
+  /// Panels of bf16 pairs [I / 2][16][2], I even, by bf16 activations [T][I], f32 sums; ranges as linear_packed's.
+  void (*linear_pairs)(const void *weights, size_t inputs, size_t first, size_t last, size_t outputs, const uint16_t *x, size_t tokens,
+                       const float *bias, float *out, size_t ld);
   void (*rms_norm)(const float *x, const float *weight, float epsilon, float *out, size_t count);
   /// Turns the first `dims` of each of `heads` heads; `turns` is [dims / 2][2] of cosine and sine. style as baton_rope_style.
   void (*rope)(const float *x, float *out, size_t heads, size_t head_dim, size_t dims, const float *turns, int style);
   void (*swiglu)(const float *gate, const float *up, float *out, size_t count);
+  void (*add)(const float *a, const float *b, float *out, size_t count);
+  void (*mul)(const float *a, const float *b, float *out, size_t count);
   void (*softcap)(const float *x, float cap, float *out, size_t count);
+  /// In f32.
   void (*attend)(const struct cpuk_attention *task);
+  /// The same in bf16 with f32 sums, for dim a multiple of 32; null where the processor has no such instructions. A task may have up to
+  /// CPUK_FAST_TOKENS tokens.
+  void (*attend_fast)(const struct cpuk_attention *task);
+  /// The same in parts, for more threads than tasks: each segment of CPUK_SEGMENT positions into cpuk_segment_floats floats of its own, one
+  /// after another in memory, then all of them merged into `out`. The results are attend_fast's, bit for bit.
+  void (*attend_segment)(const struct cpuk_attention *task, uint32_t segment, float *found);
+  void (*attend_merge)(const struct cpuk_attention *task, uint32_t segments, float *found);
 };
 
 /// The best instruction set of this processor and operating system.
@@ -78,11 +101,16 @@ int cpuk_best(void);
 const struct cpuk_table *cpuk_for(int isa);
 /// Floats of scratch an attention task needs.
 size_t cpuk_attention_scratch(size_t dim, size_t group);
+/// Bytes of a panel of packed quantised weights, and of scratch to open two of them.
+size_t cpuk_packed_bytes(int type, size_t inputs);
+size_t cpuk_opened_bytes(size_t inputs);
+/// Floats that hold what a segment found, for `rows` = tokens * heads / kv_heads.
+size_t cpuk_segment_floats(size_t rows, size_t dim);
 /// Bytes of `count` elements of a type; 0 for an unknown type.
 size_t cpuk_bytes(int type, size_t count);
 /// Cosines and sines of one position: out [dims / 2][2], angle = position * scale * base^(-2i / dims), computed in double.
 void cpuk_turns(double position, double scale, double base, size_t dims, float *out);
-/// Packs rows [first, first + width) of W into a panel [I][16] of f32, f16 or bf16; missing columns are zero. `row` is I floats of scratch.
+/// Packs rows [first, first + width) of W into a panel of 16: [I][16] of f32 or f16, [I / 2][16][2] of bf16; missing rows are zero. `row` is I floats of scratch.
 void cpuk_pack_panel(const struct cpuk_table *table, int from, const void *weights, size_t inputs, size_t first, size_t width, int to,
                      void *panel, float *row);
 
