@@ -38,6 +38,11 @@ final class HostBuffer: BufferImplementation, @unchecked Sendable {
         }
     }
 
+    /// The range will not be read soon: pages of a mapped file may go.
+    func release(_ range: Range<Int>) {
+        if case .imported(let memory) = keeper { memory.release(range) }
+    }
+
     func write(_ offset: Int, _ source: UnsafeRawBufferPointer) throws(DriverFailure) {
         guard access.contains(.write) else { throw DriverFailure(.permissionDenied, "the buffer was imported for reading; import it for writing") }
         guard let from = source.baseAddress else { return }

@@ -6,13 +6,14 @@ struct MappedMemory: ~Copyable, @unchecked Sendable {
     let base: UnsafeMutableRawPointer
     let count: Int
 
-    init(count: Int, for what: String) throws(DriverFailure) {
+    /// - Parameter largePages: for memory that will be used whole.
+    init(count: Int, for what: String, largePages: Bool = false) throws(DriverFailure) {
         let mapped = mmap(nil, max(count, 1), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)
         guard let mapped, mapped != MAP_FAILED else {
             throw DriverFailure(.resourceExhausted, "no \(count) bytes of memory for \(what); close other devices or choose a smaller model")
         }
         // Large pages cost fewer faults and fewer address translations; where the system has none to give, nothing changes.
-        if count >= 4 << 20 { madvise(mapped, count, 14 /* MADV_HUGEPAGE */) }
+        if largePages { madvise(mapped, count, 14 /* MADV_HUGEPAGE */) }
         base = mapped
         self.count = count
     }

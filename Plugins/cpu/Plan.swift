@@ -25,7 +25,7 @@ final class Plan: @unchecked Sendable {
         let bytes = Self.packedBytes(description, numerics)
         try budget.reserve(bytes, for: "repacked weights")
         packedBytes = bytes
-        packed = Panels(try MappedMemory(count: bytes, for: "repacked weights"))
+        packed = Panels(try MappedMemory(count: bytes, for: "repacked weights", largePages: true))
         weights = try Self.prepare(description, kernels, numerics, host, into: packed.base)
         together = Self.together(description, weights)
         (slots, slotWidths) = Self.place(description)
@@ -88,6 +88,7 @@ final class Plan: @unchecked Sendable {
         let stored = try tensor.bytes()
         let (inputs, outputs) = (tensor.columns, tensor.rows)
         let from = tensor.dtype.kernelType
+        let (rowBytes, file) = (cpuk_bytes(from, inputs), tensor.buffer as? HostBuffer)
         let (form, type) = PreparedWeight.form(from, inputs: inputs, numerics)
         guard form != .rows else { return PreparedWeight(form: form, type: type, base: stored, inputs: inputs, outputs: outputs) }
         let weight = PreparedWeight(form: form, type: type, base: next, inputs: inputs, outputs: outputs)
@@ -100,6 +101,7 @@ final class Plan: @unchecked Sendable {
                         cpuk_pack_panel(table, from, source, inputs, panel * 16, width, type, place, row.baseAddress)
                     }
                 }
+                file?.release(tensor.offset + begin * 16 * rowBytes..<tensor.offset + min(end * 16, outputs) * rowBytes)
             }
         }
         next += aligned(weight.panelCount * weight.panelBytes)

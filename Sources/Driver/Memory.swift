@@ -36,5 +36,15 @@ public struct MemoryName: @unchecked Sendable {
         return MemoryName(raw: raw)
     }
 
+    /// The first `count` bytes of a file whose bytes stay as they are, or of a memfd. The driver maps it itself, so that it can let pages go that it
+    /// has done with. The descriptor is borrowed while the name is used.
+    public static func file(_ descriptor: Int32, count: Int) -> MemoryName {
+        var raw = baton_memory.sized()
+        raw.kind = baton_memory_kind(BATON_MEMORY_MEMFD)
+        raw.descriptor = Int64(descriptor)
+        raw.length = UInt64(count)
+        return MemoryName(raw: raw)
+    }
+
     init(raw: baton_memory) { self.raw = raw }
 }

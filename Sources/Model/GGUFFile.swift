@@ -52,6 +52,9 @@ public final class GGUFFile: Sendable {
     /// importing the weights into a device without a copy. `TensorInfo.offset` counts from its start, which is page-aligned.
     public var unsafeBytes: UnsafeRawBufferPointer { mapping.bytes }
 
+    /// The file's descriptor, open for reading as long as this object lives, for a device that maps the weights itself; nil for a copy of bytes.
+    public var descriptor: Int32? { mapping.descriptor }
+
     /// Calls `body` with the bytes of `tensor`, which must come from this file. They may not be used after `body` returns.
     public func withBytes<Result, Failure: Error>(
         of tensor: TensorInfo, _ body: (UnsafeRawBufferPointer) throws(Failure) -> Result

@@ -7,6 +7,8 @@ import Glibc
 /// `@unchecked Sendable`: the bytes are written before `init` returns and never after, so any number of threads may read them.
 final class MappedBytes: @unchecked Sendable {
     let bytes: UnsafeRawBufferPointer
+    /// The descriptor of the mapped file, open as long as this lives; nil for a copy.
+    let descriptor: Int32?
     private let release: (UnsafeRawBufferPointer) -> Void
 
     /// Maps the regular file at `path`. A file that another process shortens later is beyond what mapping can guard against.
@@ -21,7 +23,12 @@ final class MappedBytes: @unchecked Sendable {
             throw ModelError(.io, path, "cannot map \(count) bytes: \(errorText(errno))")
         }
         bytes = UnsafeRawBufferPointer(start: address, count: count)
-        release = { _ = munmap(UnsafeMutableRawPointer(mutating: $0.baseAddress), $0.count) }
+        let kept = dup(file.descriptor)
+        descriptor = kept >= 0 ? kept : nil
+        release = {
+            munmap(UnsafeMutableRawPointer(mutating: $0.baseAddress), $0.count)
+            if kept >= 0 { close(kept) }
+        }
     }
 
     /// Copies `array` to memory aligned as a page is.
@@ -29,6 +36,7 @@ final class MappedBytes: @unchecked Sendable {
         let copy = UnsafeMutableRawBufferPointer.allocate(byteCount: array.count, alignment: 4_096)
         copy.copyBytes(from: array)
         bytes = UnsafeRawBufferPointer(copy)
+        descriptor = nil
         release = { UnsafeMutableRawBufferPointer(mutating: $0).deallocate() }
     }
 

@@ -15,7 +15,7 @@ typedef struct baton_sync baton_sync;
 typedef int32_t baton_memory_kind;
 enum {
   BATON_MEMORY_HOST = 1,   // `address` in this process
-  BATON_MEMORY_MEMFD = 2,  // `descriptor` of a memfd
+  BATON_MEMORY_MEMFD = 2,  // `descriptor` of a memfd, or of a file whose bytes stay as they are (weights): map it shared
   BATON_MEMORY_DMABUF = 3, // `descriptor` of a dma-buf
   BATON_MEMORY_LINK = 4    // `key` of a region registered with a link driver, `address` as the link gave it
 };

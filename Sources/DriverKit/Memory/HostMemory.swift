@@ -1,6 +1,6 @@
 import Glibc
 
-/// A range of memory that this process can touch: host memory as it is, a memfd mapped for as long as this lives.
+/// A range of memory that this process can touch: host memory as it is, a memfd or a file mapped for as long as this lives.
 /// Host memory stays its maker's and must outlive this.
 public final class HostMemory: @unchecked Sendable {
     /// The first byte of the range.
@@ -43,6 +43,15 @@ public final class HostMemory: @unchecked Sendable {
             throw DriverFailure(.resourceExhausted, "cannot map \(length) bytes of descriptor \(memory.descriptor): error \(errno)")
         }
         return (UnsafeMutableRawBufferPointer(start: made, count: length), made + (memory.offset - start))
+    }
+
+    /// Lets go of the pages of a range that will not be read soon: what is in them stays in the file or memfd, and comes back when it is read.
+    /// Nothing happens to host memory, which is somebody else's.
+    public func release(_ range: Range<Int>) {
+        guard let mapping, let start = mapping.baseAddress, range.lowerBound >= 0, range.upperBound <= length, !range.isEmpty else { return }
+        let page = sysconf(Int32(_SC_PAGESIZE))
+        let first = (base - start + range.lowerBound) / page * page
+        madvise(start + first, min(base - start + range.upperBound, mapping.count) - first, MADV_DONTNEED)
     }
 
     deinit {

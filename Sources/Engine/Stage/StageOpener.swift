@@ -51,6 +51,16 @@ struct StageOpener {
         return try OpenPart(device: device, part: placed, builder: builder, model: model, weights: weights, pool: pool, progress: report)
     }
 
+    /// By its descriptor, where the device can map it itself; else where it is mapped already.
+    private static func imported(_ file: GGUFFile, _ base: UnsafeRawPointer, on device: Device) throws(DriverError) -> Buffer {
+        if let descriptor = file.descriptor {
+            do throws(DriverError) {
+                return try Buffer(importing: .file(descriptor, count: file.byteCount), writable: false, on: device)
+            } catch { if error.code != .unimplemented { throw error } }
+        }
+        return try Buffer(importing: .host(base, count: file.byteCount), writable: false, on: device)
+    }
+
     /// The mapped file is imported once, whole; weights the device does not take are converted into buffers of their own.
     private func weights(_ placed: PlacedPart, on device: Device) throws(DriverError) -> (WeightBuffers, ProgramBuilder) {
         guard let file = model.file else {
@@ -61,7 +71,7 @@ struct StageOpener {
         let buffers = WeightBuffers(on: device)
         let bytes = file.unsafeBytes
         guard let base = bytes.baseAddress else { return (buffers, placed.outline) }
-        let whole = buffers.append(try Buffer(importing: .host(base, count: bytes.count), writable: false, on: device))
+        let whole = buffers.append(try Self.imported(file, base, on: device))
         var places: [String: Lowering.Place] = [:]
         for tensor in placed.description.tensors {
             guard case .weight(let info?) = tensor.role else { continue }
