@@ -75,7 +75,8 @@ struct BadArgumentTests {
     @Test("copies past either end")
     func copies() throws {
         let device = try Rig.open()
-        let (a, b) = (try Buffer(allocating: 64, on: device), try Buffer(allocating: 32, on: device))
+        let a = try Buffer(allocating: 64, on: device)
+        let b = try Buffer(allocating: 32, on: device)
         var status = baton_status.sized
         let copy = try #require(device.library.buffer.copy)
         for (to, from, length) in [(0, 0, 33), (32, 0, 1), (0, 64, 1), (1, 0, 32), (0, 60, 5), (0, 0, .max), (.max, 0, 2)] as [(UInt64, UInt64, UInt64)] {

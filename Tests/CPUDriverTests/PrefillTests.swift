@@ -33,7 +33,7 @@ struct PrefillTests {
         let other = try rig.run(.init(tokens: [1, 2, 30, 4, 5, 6, 7, 8, 9, 10], blocks: [0, 1]))
         #expect(difference([one[1]], [other[1]]) == 0)
         #expect(difference([one[9]], [other[9]]) > 1e-3)
-        #expect(one.joined().allSatisfy(\.isFinite))
+        #expect(one.joined().allSatisfy { $0.isFinite })
     }
 
     @Test("several sequences decoded in one batch get what each gets alone", arguments: [7, 8, 9] as [UInt64])
