@@ -35,9 +35,9 @@ final class Execution: @unchecked Sendable {
         let tokens = run.batch.tokenCount
         var offsets: [Int] = []
         var total = 0
-        for width in plan.slotWidths {
+        for slot in plan.slotWidths.indices {
             offsets.append(total)
-            total += (width * tokens + 15) / 16 * 16
+            total += plan.slotFloats(slot, tokens: tokens)
         }
         let arena = activations.floats(max(total, 16))
         linear.begin()
@@ -52,15 +52,15 @@ final class Execution: @unchecked Sendable {
                 if output.rowsKind == .rows, run.batch.rows.isEmpty { continue }
                 throw DriverFailure(.invalidArgument, "tensor '\(output.name)' is an output and is not bound to a buffer; bind it")
             }
-            let rows = program.tensors[op.output].rowsKind == .rows ? run.batch.rows.count : tokens
+            let rows = program.tensors[op.output].rowsKind.count(tokens: tokens, rows: run.batch.rows.count)
             if rows == 0 { continue }
             switch op.kind {
             case .embed: try embed(program.tensors[op.inputs[0]], run.batch.tokens, out)
             case .selectRows: select(try input(place(op.inputs[0])), run.batch.rows, program.tensors[op.output].columns, out)
             case .linear:
                 guard let weight = plan.weights[index] else { continue }
-                let bias = op.inputs.count > 2 ? try program.tensors[op.inputs[2]].bytes().assumingMemoryBound(to: Float.self) : nil
-                linear.run(weight, bias: bias, tensor: op.inputs[0], x: try input(place(op.inputs[0])), tokens: rows, out: out)
+                let x = try input(place(op.inputs[0]))
+                try plan.withBias(op) { linear.run(weight, bias: $0, tensor: op.inputs[0], x: x, tokens: rows, out: out) }
             case .rmsNorm:
                 try norm(op, try input(place(op.inputs[0])), program.tensors[op.inputs[1]], rows, out)
             case .rope:
@@ -167,8 +167,9 @@ final class Execution: @unchecked Sendable {
         let isRow = second.rank == 1
         let b: UnsafePointer<Float>
         if second.role == .weight {
-            let wide = shared.floats(columns)
-            kernels.table.pointee.dequantise(second.dtype.kernelType, try second.bytes(), wide, columns)
+            let count = isRow ? columns : rows * columns
+            let wide = shared.floats(count)
+            kernels.table.pointee.dequantise(second.dtype.kernelType, try second.bytes(), wide, count)
             b = UnsafePointer(wide)
         } else {
             b = try input(place(op.inputs[1]))
