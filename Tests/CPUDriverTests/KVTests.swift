@@ -24,29 +24,31 @@ struct KVTests {
 
     /// Elements of a range, by their places in `plain`, read from an array in any order of axes.
     private func elements(_ bytes: [UInt8], _ layout: KVLayout, layers: Int, blocks: Int) -> [UInt32] {
-        let extents = layout.axes.map { layout.extent($0, layers: layers, blocks: blocks) }
-        var found: [UInt32] = []
-        let wanted = Self.plain.map { layout.extent($0, layers: layers, blocks: blocks) }
-        for place in 0..<wanted.reduce(1, *) {
-            var (rest, index) = (place, [KVAxis: Int]())
-            for (axis, extent) in zip(Self.plain, wanted).reversed() { (rest, index[axis]) = (rest / extent, rest % extent) }
-            let at = zip(layout.axes, extents).reduce(0) { $0 * $1.1 + (index[$1.0] ?? 0) } * layout.dtype.blockBytes
-            found.append((0..<layout.dtype.blockBytes).reduce(0) { $0 | UInt32(bytes[at + $1]) << (8 * UInt32($1)) })
+        var (step, steps) = (1, [Int](repeating: 0, count: 7))
+        for axis in layout.axes.reversed() { (steps[Int(axis.rawValue)], step) = (step, step * layout.extent(axis, layers: layers, blocks: blocks)) }
+        var places = [0]
+        for axis in Self.plain {
+            let (extent, step) = (layout.extent(axis, layers: layers, blocks: blocks), steps[Int(axis.rawValue)])
+            places = places.flatMap { place in (0..<extent).map { place + $0 * step } }
         }
-        return found
+        return bytes.withUnsafeBytes { bytes in
+            layout.dtype == .f32
+                ? places.map { bytes.loadUnaligned(fromByteOffset: $0 * 4, as: UInt32.self) }
+                : places.map { UInt32(bytes.loadUnaligned(fromByteOffset: $0 * 2, as: UInt16.self)) }
+        }
     }
 
     @Test("every order of axes holds the same elements, each in its place", arguments: dtypes)
     func orders(dtype: DType) throws {
         let rig = try Rig(kv: dtype)
         try rig.run(prompt)
-        let range = KVRange(layers: 0..<2, blocks: prompt.blocks, tokens: prompt.tokens.count)
-        let wanted = try elements(rig.export(range, as: layout(dtype, Self.plain)), layout(dtype, Self.plain), layers: 2, blocks: 3)
+        let range = KVRange(layers: 0..<2, blocks: [11, 5], tokens: 16)
+        let wanted = try elements(rig.export(range, as: layout(dtype, Self.plain)), layout(dtype, Self.plain), layers: 2, blocks: 2)
         #expect(Set(wanted).count > 100)
         #expect(Self.orders.count == 720)
-        for axes in Self.orders {
+        for axes in dtype == .f32 ? Self.orders : Array(Self.orders.shuffled(seed: 9).prefix(90)) {
             let layout = layout(dtype, axes)
-            let found = try elements(rig.export(range, as: layout), layout, layers: 2, blocks: 3)
+            let found = try elements(rig.export(range, as: layout), layout, layers: 2, blocks: 2)
             #expect(found == wanted, "\(layout)")
         }
     }
@@ -60,7 +62,7 @@ struct KVTests {
         let there = KVRange(layers: 0..<2, blocks: [14, 3, 8], tokens: prompt.tokens.count)
         let wanted = try rig.export(range, as: layout(dtype, Self.plain))
         let zeros = [UInt8](repeating: 0, count: wanted.count)
-        for axes in Self.orders.shuffled(seed: 5).prefix(120) {
+        for axes in Self.orders.shuffled(seed: 5).prefix(60) {
             let layout = layout(dtype, axes)
             try other.take(zeros, there, as: self.layout(dtype, Self.plain))
             let bytes = try rig.export(range, as: layout)
