@@ -14,7 +14,7 @@ final class Plan: @unchecked Sendable {
     let packedBytes: Int
     private let packed: Scratch
     private let reserved: MemoryBudget.Reservation
-    /// Biases and other small weights of linear operations in f32, by tensor, where they are stored otherwise.
+    /// Biases of linear operations in f32, by tensor, where they are stored otherwise.
     private let biases: [Int: [Float]]
 
     init(

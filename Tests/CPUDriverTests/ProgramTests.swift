@@ -71,6 +71,8 @@ struct ProgramTests {
         let builder = TinyModel.program()
         let other = try Rig.weights(builder, device)
         for _ in 0..<300 { _ = try Program(compiling: builder, weights: other, on: device) }
+        let huge = TinyModel.program(maxTokens: Int(UInt32.max))
+        for _ in 0..<300 { refusal(.resourceExhausted, "activations of") { _ = try Program(compiling: huge, weights: other, on: device) } }
         for _ in 0..<3 { refusal(.resourceExhausted, "free of 10000000") { _ = try Buffer(allocating: 9_900_000, on: device) } }
         _ = try Buffer(allocating: 5_000_000, on: device)
     }
