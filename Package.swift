@@ -107,6 +107,7 @@ let package = Package(
         .target(name: "TestKit", dependencies: ["Driver", "Model", "Tokens"], path: "Tests/TestKit", swiftSettings: house),
         .target(name: "BuildKit", path: "Tests/BuildKit", swiftSettings: house),
         .testTarget(name: "DeviceModelTests", dependencies: ["Driver", "TestKit"], swiftSettings: house),
+        .testTarget(name: "CPUDriverTests", dependencies: ["Driver", "TestKit", "CDriver"], swiftSettings: house),
         .testTarget(name: "HouseTests", swiftSettings: house),
         .testTarget(name: "BatonTests", dependencies: ["TestKit", "BuildKit", "baton"], swiftSettings: house),
         .testTarget(name: "DriverTests", dependencies: ["Driver", "BuildKit", "TestKit"], swiftSettings: house),

@@ -9,7 +9,8 @@ final class CPUDevice: DeviceImplementation {
     private let host: Host
     private let budget: MemoryBudget
     private let queues: [SubmissionQueue]
-    private let execution: Execution
+    /// One for each queue, since each owns the activations of the batch it runs.
+    private let executions: [Execution]
 
     /// How pools lie in memory.
     static let storageAxes: [KVLayout.Axis] = [.layer, .block, .plane, .head, .token, .dim]
@@ -25,7 +26,7 @@ final class CPUDevice: DeviceImplementation {
         queues = [
             SubmissionQueue(depth: Int(info.queueDepth)), SubmissionQueue(depth: Int(info.queueDepth)),
         ]
-        execution = Execution(kernels: kernels, numerics: numerics, host: host)
+        executions = queues.map { _ in Execution(kernels: kernels, numerics: numerics, host: host) }
     }
 
     private func queue(_ sync: Sync) throws(DriverFailure) -> SubmissionQueue {
@@ -70,11 +71,14 @@ final class CPUDevice: DeviceImplementation {
         var bound = [UnsafeMutablePointer<Float>?](repeating: nil, count: program.description.tensors.count)
         for binding in batch.bindings {
             guard let buffer = binding.buffer as? HostBuffer else { throw DriverFailure(.invalidArgument, "a buffer of another driver") }
+            guard program.description.tensors[binding.tensor].role == .input || buffer.isWritable else {
+                throw DriverFailure(.permissionDenied, "output '\(program.description.tensors[binding.tensor].name)' is bound to memory imported for reading; import it for writing")
+            }
             bound[binding.tensor] = (buffer.base + binding.offset).assumingMemoryBound(to: Float.self)
         }
         let queue = try queue(sync)
         nonisolated(unsafe) let places = bound
-        let execution = execution
+        let execution = executions[sync.queue]
         try queue.submit(sync) { [unowned queue] () throws(DriverFailure) in
             let start = Clock.now()
             try execution.run(
@@ -159,7 +163,6 @@ final class CPUProgram: ProgramImplementation {
     init(_ plan: Plan) { self.plan = plan }
 
     var info: ProgramInfo {
-        let row = plan.slotWidths.reduce(0, +) * 4
-        return ProgramInfo(weightBytes: UInt64(plan.packedBytes), workspaceBytes: UInt64(row * max(1, plan.description.maxTokens)))
+        ProgramInfo(weightBytes: UInt64(plan.packedBytes), workspaceBytes: UInt64(plan.workspaceBytes))
     }
 }

@@ -28,6 +28,9 @@ enum CPUDriver: DriverDefinition {
             max: 1e15),
     ]
 
+    /// Weights that are taken as they are.
+    static let weightDTypes = DTypes([.f32, .f16, .bf16, .q4_0, .q4_1, .q8_0])
+
     static func numerics(_ options: Options) -> Numerics { Numerics(rawValue: options.text("numerics")) ?? .native }
 
     static func describe(_ options: Options) throws(DriverFailure) -> DeviceDescription {
@@ -38,7 +41,7 @@ enum CPUDriver: DriverDefinition {
         device.name = "CPU (\(kernels.name), \(numerics.rawValue))"
         device.vendor = vendor
         device.memoryBytes = memory(options)
-        device.weightDTypes = DTypes([.f32, .f16, .bf16, .q4_0, .q4_1, .q8_0])
+        device.weightDTypes = weightDTypes
         device.computeDTypes = DTypes([.f32, .f16, .bf16, .i8])
         device.kvDTypes = DTypes([.f32, .f16, .bf16])
         device.residentDType = numerics.residentDType

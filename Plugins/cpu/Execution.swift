@@ -37,9 +37,9 @@ final class Execution: @unchecked Sendable {
         let tokens = run.batch.tokenCount
         var offsets: [Int] = []
         var total = 0
-        for width in plan.slotWidths {
+        for slot in plan.slotWidths.indices {
             offsets.append(total)
-            total += (width * tokens + 15) / 16 * 16
+            total += plan.slotFloats(slot, tokens: tokens)
         }
         let arena = activations.floats(max(total, 16))
         linear.begin()
@@ -58,7 +58,7 @@ final class Execution: @unchecked Sendable {
                 if output.rowsKind == .rows, run.batch.rows.isEmpty { continue }
                 throw DriverFailure(.invalidArgument, "tensor '\(output.name)' is an output and is not bound to a buffer; bind it")
             }
-            let rows = program.tensors[op.output].rowsKind == .rows ? run.batch.rows.count : tokens
+            let rows = program.tensors[op.output].rowsKind.count(tokens: tokens, rows: run.batch.rows.count)
             if rows == 0 { continue }
             switch op.kind {
             case .embed: try embed(program.tensors[op.inputs[0]], run.batch.tokens, out)
@@ -110,8 +110,7 @@ final class Execution: @unchecked Sendable {
         guard let weight = plan.weights[index], let out = place(op.output) else {
             throw DriverFailure(.invalidArgument, "tensor '\(program.tensors[op.output].name)' is an output and is not bound to a buffer; bind it")
         }
-        let bias = op.inputs.count > 2 ? try program.tensors[op.inputs[2]].bytes().assumingMemoryBound(to: Float.self) : nil
-        return Linear.Operation(weight: weight, bias: bias, out: out)
+        return Linear.Operation(weight: weight, bias: try plan.bias(op), out: out)
     }
 
     private func input(_ pointer: UnsafeMutablePointer<Float>?) throws(DriverFailure) -> UnsafePointer<Float> {
@@ -184,8 +183,9 @@ final class Execution: @unchecked Sendable {
         let isRow = second.rank == 1
         let b: UnsafePointer<Float>
         if second.role == .weight {
-            let wide = shared.floats(columns)
-            kernels.table.pointee.dequantise(second.dtype.kernelType, try second.bytes(), wide, columns)
+            let count = isRow ? columns : rows * columns
+            let wide = shared.floats(count)
+            kernels.table.pointee.dequantise(second.dtype.kernelType, try second.bytes(), wide, count)
             b = UnsafePointer(wide)
         } else {
             b = try input(place(op.inputs[1]))

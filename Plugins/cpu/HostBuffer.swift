@@ -8,19 +8,24 @@ final class HostBuffer: BufferImplementation, @unchecked Sendable {
     private let access: Access
     private let keeper: Keeper
 
+    private final class Storage {
+        let memory: MappedMemory
+        init(_ memory: consuming MappedMemory) { self.memory = memory }
+    }
+
     private enum Keeper {
-        case own(budget: MemoryBudget)
+        case own(Storage, reserved: MemoryBudget.Reservation)
         /// Somebody else's memory, or a mapping of a descriptor that is ours to undo.
         case imported(HostMemory)
     }
 
     init(allocating length: Int, budget: MemoryBudget) throws(DriverFailure) {
-        try budget.reserve(length, for: "a buffer")
-        base = .allocate(byteCount: length, alignment: 64)
-        base.initializeMemory(as: UInt8.self, repeating: 0, count: length)
+        let reserved = try budget.hold(length, for: "a buffer")
+        let storage = Storage(try MappedMemory(count: length, for: "a buffer"))
+        base = storage.memory.base
         self.length = length
         access = [.read, .write]
-        keeper = .own(budget: budget)
+        keeper = .own(storage, reserved: reserved)
     }
 
     init(importing memory: Memory, access: Access) throws(DriverFailure) {
@@ -31,12 +36,8 @@ final class HostBuffer: BufferImplementation, @unchecked Sendable {
         keeper = .imported(host)
     }
 
-    deinit {
-        if case .own(let budget) = keeper {
-            base.deallocate()
-            budget.release(length)
-        }
-    }
+    /// Whether its bytes may change.
+    var isWritable: Bool { access.contains(.write) }
 
     /// The range will not be read soon: pages of a mapped file may go.
     func release(_ range: Range<Int>) {

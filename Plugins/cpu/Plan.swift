@@ -15,20 +15,24 @@ final class Plan: @unchecked Sendable {
     /// Panels made at compile, charged to the device.
     let packedBytes: Int
     private let packed: Panels
-    private let budget: MemoryBudget
+    private let reserved: MemoryBudget.Reservation
+    /// Biases of linear operations in f32, by tensor, where they are stored otherwise.
+    private let biases: [Int: Scratch]
 
     init(
         _ description: ProgramDescription, kernels: Kernels, numerics: Numerics, host: Host, budget: MemoryBudget
     ) throws(DriverFailure) {
         self.description = description
-        self.budget = budget
+        try Self.checkDTypes(description)
         let bytes = Self.packedBytes(description, numerics)
-        try budget.reserve(bytes, for: "repacked weights")
+        reserved = try budget.hold(bytes, for: "repacked weights")
+        biases = try Self.biases(description, kernels)
         packedBytes = bytes
         packed = Panels(try MappedMemory(count: bytes, for: "repacked weights", largePages: true))
         weights = try Self.prepare(description, kernels, numerics, host, into: packed.base)
         together = Self.together(description, weights)
         (slots, slotWidths) = Self.place(description)
+        try checkWorkspace(budget)
     }
 
     private final class Panels {
@@ -37,7 +41,59 @@ final class Plan: @unchecked Sendable {
         init(_ memory: consuming MappedMemory) { self.memory = memory }
     }
 
-    deinit { budget.release(packedBytes) }
+    /// Floats that a slot takes for a batch of `tokens`, whole lines of 16.
+    func slotFloats(_ slot: Int, tokens: Int) -> Int { (slotWidths[slot] * max(tokens, fixedRows) + 15) / 16 * 16 }
+
+    /// The most rows of an activation whose rows are a fixed count.
+    private var fixedRows: Int {
+        description.tensors.reduce(1) { most, tensor in
+            guard tensor.role == .activation, case .fixed(let rows) = tensor.rowsKind else { return most }
+            return max(most, rows)
+        }
+    }
+
+    /// Bytes of the activations of the largest batch; `Int.max` where they are more than can be said.
+    var workspaceBytes: Int {
+        var total = 0
+        for width in slotWidths {
+            let (floats, overflow) = width.multipliedReportingOverflow(by: max(fixedRows, description.maxTokens))
+            guard !overflow, floats < Int.max / 8, total < Int.max / 2 else { return .max }
+            total += floats * 4
+        }
+        return total
+    }
+
+    private func checkWorkspace(_ budget: MemoryBudget) throws(DriverFailure) {
+        guard workspaceBytes <= budget.limit else {
+            throw DriverFailure(
+                .resourceExhausted, "activations of \(description.maxTokens) tokens need \(workspaceBytes) bytes of \(budget.limit); compile for smaller batches")
+        }
+    }
+
+    private static func checkDTypes(_ program: ProgramDescription) throws(DriverFailure) {
+        for tensor in program.tensors where tensor.role == .weight && !CPUDriver.weightDTypes.contains(tensor.dtype) {
+            throw DriverFailure(.unimplemented, "weight '\(tensor.name)' is \(tensor.dtype), which this driver does not compute with; convert it to f32, f16 or bf16")
+        }
+    }
+
+    private static func biases(_ program: ProgramDescription, _ kernels: Kernels) throws(DriverFailure) -> [Int: Scratch] {
+        var made: [Int: Scratch] = [:]
+        for op in program.operations where op.kind == .linear && op.inputs.count > 2 {
+            let tensor = program.tensors[op.inputs[2]]
+            guard tensor.dtype != .f32 else { continue }
+            let wide = Scratch()
+            kernels.table.pointee.dequantise(tensor.dtype.kernelType, try tensor.bytes(), wide.floats(tensor.columns), tensor.columns)
+            made[op.inputs[2]] = wide
+        }
+        return made
+    }
+
+    /// The bias of a linear operation in f32; nil for none. It lives as long as the plan and the weights' buffers.
+    func bias(_ op: ProgramDescription.Operation) throws(DriverFailure) -> UnsafePointer<Float>? {
+        guard op.inputs.count > 2 else { return nil }
+        if let wide = biases[op.inputs[2]] { return UnsafePointer(wide.base.assumingMemoryBound(to: Float.self)) }
+        return try description.tensors[op.inputs[2]].bytes().assumingMemoryBound(to: Float.self)
+    }
 
     private static func packedBytes(_ program: ProgramDescription, _ numerics: Numerics) -> Int {
         Set(program.operations.filter { $0.kind == .linear }.map { $0.inputs[1] }).reduce(0) { total, weight in

@@ -6,7 +6,7 @@ final class Pool: PoolImplementation, @unchecked Sendable {
     let description: KVPoolDescription
     let base: UnsafeMutableRawPointer
     private let storage: Storage
-    private let budget: MemoryBudget?
+    private let reserved: MemoryBudget.Reservation?
 
     private enum Storage {
         case own(Box)
@@ -20,12 +20,12 @@ final class Pool: PoolImplementation, @unchecked Sendable {
     /// Zeroed blocks, charged to `budget`.
     init(_ description: KVPoolDescription, budget: MemoryBudget) throws(DriverFailure) {
         let bytes = description.byteCount
-        try budget.reserve(bytes, for: "a KV pool")
+        let reserved = try budget.hold(bytes, for: "a KV pool")
         let box = Box(try MappedMemory(count: bytes, for: "a KV pool"))
         self.description = description
         base = box.memory.base
         storage = .own(box)
-        self.budget = budget
+        self.reserved = reserved
     }
 
     /// Over storage that another device shares and keeps.
@@ -33,11 +33,8 @@ final class Pool: PoolImplementation, @unchecked Sendable {
         self.description = description
         self.base = base
         storage = .shared
-        budget = nil
+        reserved = nil
     }
-
-    deinit { budget?.release(description.byteCount) }
-
 
     /// Bytes of one plane of one block, of a block, of a layer.
     var planeBytes: Int { description.kvHeads * description.blockTokens * description.headDim * description.dtype.blockBytes }

@@ -7,11 +7,11 @@ public struct Buffer: ~Copyable, @unchecked Sendable {
     public let count: Int
     let handle: OpaquePointer
 
-    /// `count` zeroed bytes on the device.
+    /// `count` zeroed bytes on the device. A count or offset below 0 reaches the driver as one beyond all memory, which it refuses.
     public init(allocating count: Int, on device: Device) throws(DriverError) {
         let allocate = try slot(device.library.buffer.allocate, device.library.name, "allocate")
         var handle: OpaquePointer?
-        try contractCall(device.library.name, "allocate") { allocate(device.handle, UInt64(count), &handle, $0) }
+        try contractCall(device.library.name, "allocate") { allocate(device.handle, UInt64(truncatingIfNeeded: count), &handle, $0) }
         self.init(device, try given(handle, device, "allocate"), count)
     }
 
@@ -35,7 +35,7 @@ public struct Buffer: ~Copyable, @unchecked Sendable {
     public borrowing func write(_ source: UnsafeRawBufferPointer, at offset: Int = 0) throws(DriverError) {
         let write = try slot(device.library.buffer.write, device.library.name, "write")
         try contractCall(device.library.name, "write") {
-            write(device.handle, handle, UInt64(offset), source.baseAddress, UInt64(source.count), $0)
+            write(device.handle, handle, UInt64(truncatingIfNeeded: offset), source.baseAddress, UInt64(source.count), $0)
         }
     }
 
@@ -43,7 +43,7 @@ public struct Buffer: ~Copyable, @unchecked Sendable {
     public borrowing func read(into destination: UnsafeMutableRawBufferPointer, at offset: Int = 0) throws(DriverError) {
         let read = try slot(device.library.buffer.read, device.library.name, "read")
         try contractCall(device.library.name, "read") {
-            read(device.handle, handle, UInt64(offset), destination.baseAddress, UInt64(destination.count), $0)
+            read(device.handle, handle, UInt64(truncatingIfNeeded: offset), destination.baseAddress, UInt64(destination.count), $0)
         }
     }
 

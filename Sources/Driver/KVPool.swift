@@ -27,12 +27,12 @@ public struct KVPoolDescription: Sendable, Hashable {
     var raw: baton_kv_pool_desc {
         var raw = baton_kv_pool_desc.sized()
         raw.dtype = dtype.rawValue
-        raw.block_count = UInt32(blockCount)
-        raw.block_tokens = UInt32(blockTokens)
-        raw.first_layer = UInt32(layers.lowerBound)
-        raw.layers = UInt32(layers.count)
-        raw.kv_heads = UInt32(kvHeads)
-        raw.head_dim = UInt32(headDim)
+        raw.block_count = UInt32(clamping: blockCount)
+        raw.block_tokens = UInt32(clamping: blockTokens)
+        raw.first_layer = UInt32(clamping: layers.lowerBound)
+        raw.layers = UInt32(clamping: layers.count)
+        raw.kv_heads = UInt32(clamping: kvHeads)
+        raw.head_dim = UInt32(clamping: headDim)
         raw.rope_style = ropeStyle.rawValue
         return raw
     }
@@ -53,11 +53,11 @@ public struct KVRange: Sendable, Hashable {
     func withContract<R>(_ body: (UnsafePointer<baton_kv_range>) -> R) -> R {
         blocks.withUnsafeBufferPointer { blocks in
             var raw = baton_kv_range.sized()
-            raw.first_layer = UInt32(layers.lowerBound)
-            raw.layer_count = UInt32(layers.count)
+            raw.first_layer = UInt32(clamping: layers.lowerBound)
+            raw.layer_count = UInt32(clamping: layers.count)
             raw.block_count = UInt32(blocks.count)
             raw.blocks = blocks.baseAddress
-            raw.token_count = UInt32(tokens)
+            raw.token_count = UInt32(clamping: tokens)
             return body(&raw)
         }
     }

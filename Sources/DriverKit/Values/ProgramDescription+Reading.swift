@@ -2,6 +2,7 @@ import CDriver
 
 extension ProgramDescription {
     static let tensorLimit = 1 << 20
+    static let layerLimit = 1 << 16
 
     /// Copies and proves the description. INVALID_ARGUMENT names the tensor or operation and the rule it breaks.
     init(_ raw: UnsafePointer<baton_program_desc>?, needsWeights: Bool) throws(DriverFailure) {
@@ -19,6 +20,7 @@ extension ProgramDescription {
         maxTokens = Int(desc.max_tokens)
         maxSequences = Int(desc.max_sequences)
         maxContext = Int(desc.max_context)
+        guard layerCount <= Self.layerLimit else { throw .invalid("a program of \(layerCount) layers; at most \(Self.layerLimit) can be given") }
         progress = Progress(desc.progress, desc.progress_user)
         guard !needsWeights || (maxTokens > 0 && maxSequences > 0) else {
             throw .invalid("a program for batches of \(maxTokens) tokens and \(maxSequences) sequences; each must be at least 1")

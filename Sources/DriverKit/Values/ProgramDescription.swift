@@ -86,7 +86,7 @@ public struct ProgramDescription: Sendable {
     /// Elements of a tensor for a batch of `tokens` and `rows`.
     public func elements(_ tensor: Int, tokens: Int, rows: Int) -> Int { tensors[tensor].elements(tokens: tokens, rows: rows) }
     /// Bytes of all weights as stored.
-    public var weightBytes: Int { tensors.reduce(0) { $1.role == .weight ? $0 + $1.byteCount : $0 } }
+    public var weightBytes: Int { tensors.reduce(0) { $1.role == .weight ? Self.sum($0, $1.byteCount) : $0 } }
     public var inputs: [Int] { tensors.indices.filter { tensors[$0].role == .input } }
     public var outputs: [Int] { tensors.indices.filter { tensors[$0].role == .output } }
 }
