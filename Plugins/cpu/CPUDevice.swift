@@ -13,7 +13,7 @@ final class CPUDevice: DeviceImplementation {
     private let executions: [Execution]
 
     /// How pools lie in memory.
-    static let storageAxes: [KVLayout.Axis] = [.layer, .block, .plane, .head, .token, .dim]
+    static let storageAxes: [KVLayout.Axis] = [.block, .layer, .plane, .head, .token, .dim]
     /// Query heads that may share a KV head: the kernels keep their state on the stack.
     private static let largestGroup = 64
 
@@ -142,11 +142,8 @@ final class CPUDevice: DeviceImplementation {
         let copies = pairs.map { (Int($0.from), Int($0.to)) }
         try queue(sync).submit(sync) { () throws(DriverFailure) in
             let start = Clock.now()
-            for layer in 0..<pool.description.layers {
-                let base = pool.base + layer * pool.layerBytes
-                for (from, to) in copies where from != to {
-                    (base + to * pool.blockBytes).copyMemory(from: base + from * pool.blockBytes, byteCount: pool.blockBytes)
-                }
+            for (from, to) in copies where from != to {
+                (pool.base + to * pool.blockBytes).copyMemory(from: pool.base + from * pool.blockBytes, byteCount: pool.blockBytes)
             }
             return .wall(since: start)
         }

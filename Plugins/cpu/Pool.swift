@@ -1,7 +1,8 @@
 import CPUKernels
 import DriverKit
 
-/// Storage of KV blocks: [layer][block][plane][head][token][dim] in the pool's dtype, own memory or another device's.
+/// Storage of KV blocks: [block][layer][plane][head][token][dim] in the pool's dtype, own memory or another device's. A block's layers lie
+/// together, so that a short sequence touches few pages, and large pages are not wasted on it.
 final class Pool: PoolImplementation, @unchecked Sendable {
     let description: KVPoolDescription
     let base: UnsafeMutableRawPointer
@@ -21,7 +22,7 @@ final class Pool: PoolImplementation, @unchecked Sendable {
     init(_ description: KVPoolDescription, budget: MemoryBudget) throws(DriverFailure) {
         let bytes = description.byteCount
         let reserved = try budget.hold(bytes, for: "a KV pool")
-        let box = Box(try MappedMemory(count: bytes, for: "a KV pool"))
+        let box = Box(try MappedMemory(count: bytes, for: "a KV pool", largePages: true))
         self.description = description
         base = box.memory.base
         storage = .own(box)
@@ -36,11 +37,11 @@ final class Pool: PoolImplementation, @unchecked Sendable {
         reserved = nil
     }
 
-    /// Bytes of one plane of one block, of a block, of a layer.
+    /// Bytes of one plane of one layer of a block, of both planes, of a block.
     var planeBytes: Int { description.kvHeads * description.blockTokens * description.headDim * description.dtype.blockBytes }
-    var blockBytes: Int { 2 * planeBytes }
-    var layerBytes: Int { description.blockCount * blockBytes }
+    var layerBytes: Int { 2 * planeBytes }
+    var blockBytes: Int { description.layers * layerBytes }
 
-    /// The start of a layer counted in the whole model.
+    /// Where a layer counted in the whole model begins in block 0; the next block's is `blockBytes` on.
     func layer(_ layer: Int) -> UnsafeMutableRawPointer { base + (layer - description.firstLayer) * layerBytes }
 }
