@@ -84,7 +84,7 @@ let package = Package(
         .target(name: "CHost"),
 
         // Floor 1: pure values, and the one door to C.
-        .target(name: "Pipeline", dependencies: ["Yams"], swiftSettings: house),
+        .target(name: "Pipeline", dependencies: ["CHost", "Yams"], swiftSettings: house),
         .target(name: "Model", dependencies: [crypto], swiftSettings: house),
         .target(name: "Tokens", swiftSettings: house),
         .target(name: "Driver", dependencies: ["CDriver", "CFFI", "CHost", crypto, log], swiftSettings: house),
@@ -99,7 +99,7 @@ let package = Package(
         .executableTarget(
             name: "baton",
             dependencies: [
-                "Pipeline", "Model", "Tokens", "Driver", "Engine", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                "CHost", "Pipeline", "Model", "Tokens", "Driver", "Engine", .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: house),
 

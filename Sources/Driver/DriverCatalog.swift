@@ -11,6 +11,8 @@ import Synchronization
 public final class DriverCatalog: Sendable {
     public let host: HostServices
     private let state: Mutex<State>
+    /// The thread that runs a driver's entry just now, or 0: a call from there must not wait for itself.
+    private let entering = Atomic<UInt>(0)
 
     private struct State: Sendable {
         var report: LoadReport
@@ -28,7 +30,14 @@ public final class DriverCatalog: Sendable {
 
     /// The driver called `name`, or at the path `name` when it has a slash (absolute paths only). Loads it on first use.
     public func load(_ name: String) throws(DriverError) -> DriverLibrary {
+        guard entering.load(ordering: .relaxed) != pthread_self() else {
+            throw DriverError(
+                .failedPrecondition, driver: name, call: "open_device",
+                detail: "a driver's entry asked for this device; entry opens nothing: open it when the driver's own device opens")
+        }
         let result: Result<DriverLibrary, DriverError> = state.withLock { state in
+            entering.store(pthread_self(), ordering: .relaxed)
+            defer { entering.store(0, ordering: .relaxed) }
             do throws(DriverError) {
                 let index = try Self.candidate(name, in: &state.report, hostABI: host.abi)
                 if let library = state.loaded[index] { return .success(library) }
@@ -49,9 +58,11 @@ public final class DriverCatalog: Sendable {
 
     private static func candidate(_ name: String, in report: inout LoadReport, hostABI: ABIRange) throws(DriverError) -> Int {
         let byPath = name.contains("/")
-        if let found = report.candidates.firstIndex(where: {
-            (byPath ? $0.path == name || $0.manifest == name : $0.name == name) && $0.decision != .shadowed && $0.decision != .disabled
-        }) { return found }
+        func first(_ fits: (LoadReport.Candidate) -> Bool) -> Int? {
+            report.candidates.firstIndex { fits($0) && (byPath || $0.decision != .shadowed) && $0.decision != .disabled }
+        }
+        if let found = first({ byPath ? $0.path == name || $0.manifest == name : $0.name == name }) { return found }
+        if !byPath, let found = first({ $0.ownName == name }) { return found }
         guard byPath else { throw notFound(name, report) }
         guard name.hasPrefix("/") else {
             throw DriverError(.invalidArgument, driver: name, call: "find", detail: "the path is not absolute; the current directory is never searched")
@@ -124,7 +135,7 @@ extension LoadReport.Candidate {
     mutating func record(_ library: DriverLibrary) {
         decision = .loaded
         error = nil
-        name = library.name
+        ownName = library.name
         driverABI = library.abiRange.description
         abi = library.abi.description
         version = library.version

@@ -73,8 +73,14 @@ public final class DriverLibrary: @unchecked Sendable {
         let driver = baton_driver.copied(from: &given) ?? .sized()
         let theirs = ABIRange(ABIVersion(driver.abi_min), ABIVersion(driver.abi_max))
         stated = theirs
-        let ranges = "the driver speaks ABI \(theirs), this host \(host.abi)"
-        guard theirs.meets(host.abi) else {
+        let ranges = driver.abi_max.major > 0
+            ? "the driver speaks ABI \(theirs), this host \(host.abi)" : "the driver states no ABI range, this host speaks \(host.abi)"
+        guard driver.abi_max.major > 0 || code != 0 else {
+            throw DriverError(
+                .failedPrecondition, driver: path, call: "entry",
+                detail: "the driver's entry said OK and filled in no ABI range, so nothing is known of it; it must fill in *out as driver.h says")
+        }
+        guard theirs.meets(host.abi) || driver.abi_max.major == 0 else {
             throw DriverError(
                 .failedPrecondition, driver: path, call: "entry", detail: "\(ranges); rebuild the driver against this host's include/")
         }

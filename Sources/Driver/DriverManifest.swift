@@ -1,4 +1,6 @@
+import CHost
 import FoundationEssentials
+import Glibc
 
 /// `<name>.driver.json`: a driver described beside its library.
 ///
@@ -34,9 +36,7 @@ public struct DriverManifest: Sendable, Hashable {
         func fail(_ words: String) -> DriverError {
             DriverError(.invalidArgument, driver: path, call: "driver manifest", detail: words)
         }
-        let data: Data
-        do { data = try Data(contentsOf: URL(filePath: path)) } catch { throw fail("cannot be read; check the path and its permissions") }
-        guard data.count <= Self.limit else { throw fail("is \(data.count) bytes long; at most \(Self.limit) are read") }
+        let data = try Self.bytes(path, fail)
         let form: Form
         do {
             form = try JSONDecoder().decode(Form.self, from: data)
@@ -46,6 +46,17 @@ public struct DriverManifest: Sendable, Hashable {
             }
         } catch let error as DriverError { throw error } catch { throw fail(Self.words(error)) }
         try self.init(form, folder: path.split(separator: "/").dropLast().reduce("") { $0 + "/" + $1 }, fail)
+    }
+
+    private static func bytes(_ path: String, _ fail: (String) -> DriverError) throws(DriverError) -> Data {
+        var bytes: UnsafeMutablePointer<UInt8>?
+        let count = chost_read_file(path, limit, &bytes)
+        defer { free(bytes) }
+        guard count >= 0 else {
+            throw fail("cannot be read: \(String(cString: strerror(Int32(-count)))); check the path and its permissions")
+        }
+        guard count <= limit else { throw fail("is longer than the \(limit) bytes that a driver manifest may have") }
+        return bytes.map { Data(bytes: $0, count: count) } ?? Data()
     }
 
     private init(_ form: Form, folder: String, _ fail: (String) -> DriverError) throws(DriverError) {

@@ -14,7 +14,10 @@ public struct LoadReport: Sendable, Encodable {
             /// Not asked for yet.
             case listed
         }
+        /// What it is found by: the `<name>` of `libbaton-<name>.so` or of its manifest.
         public var name: String
+        /// What the library calls itself, once it is loaded. Found by this too, where no candidate has it as its name.
+        public var ownName: String?
         /// Where the candidate came from: "explicit", "search", "BATON_DRIVER_FILES", "BATON_ADD_DRIVER_FILES".
         public var source: String
         /// Of the library.

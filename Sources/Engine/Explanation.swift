@@ -22,6 +22,14 @@ public struct Explanation: Sendable, Encodable {
         /// The bytes are converted in host memory on their way.
         public var staged: Bool
     }
+    /// Where a stage that is split by layers goes from one device to the next.
+    public struct Hop: Sendable, Encodable {
+        public var stage, from_device, to_device: String
+        /// The last layer before the hop.
+        public var after_layer: Int
+        /// Hidden states in f32, for each token of a batch: out of one device and into the next, through host memory.
+        public var bytes_per_token: Int
+    }
     public struct Time: Sendable, Encodable {
         public var what: String
         public var microseconds: Double
@@ -33,6 +41,7 @@ public struct Explanation: Sendable, Encodable {
     public var mode: String
     public var stages: [Stage]
     public var weight_conversions: [String]
+    public var hops: [Hop]
     public var handoffs: [Handoff]
     public var times: [Time]
     public var route, route_reason: String
@@ -46,6 +55,7 @@ public struct Explanation: Sendable, Encodable {
         mode = placement.isAggregated ? "aggregated" : "disaggregated"
         stages = [Self.stage(placement.prefill, "prefill"), Self.stage(placement.decode, "decode")]
         weight_conversions = Self.conversions(placement)
+        hops = Self.hops(placement.prefill, "prefill") + (placement.isAggregated ? [] : Self.hops(placement.decode, "decode"))
         handoffs = placement.handoffs.map { Self.handoff($0, placement, promptTokens) }
         times = Self.times(placement, promptTokens)
         problems = placement.problems.map(\.words)
@@ -70,6 +80,14 @@ public struct Explanation: Sendable, Encodable {
                     workspace_bytes: part.need?.workspaceBytes, available_bytes: part.info.memoryBytes, fits: part.problem == nil,
                     kv_dtype: part.pool.dtype.description, kv_block_tokens: stage.blockTokens, chunk_tokens: stage.chunk)
             })
+    }
+
+    private static func hops(_ stage: PlacedStage, _ name: String) -> [Hop] {
+        zip(stage.parts, stage.parts.dropFirst()).map { before, after in
+            Hop(
+                stage: name, from_device: before.device.label, to_device: after.device.label, after_layer: before.layers.upperBound - 1,
+                bytes_per_token: before.outputWidth * 4)
+        }
     }
 
     private static func conversions(_ placement: Placement) -> [String] {
@@ -103,7 +121,9 @@ public struct Explanation: Sendable, Encodable {
             add("KV export from \(from.device.label)", try? from.estimate(.kvExport(bytes: out, pieces: link.layers.count)))
             add("KV import to \(to.device.label)", try? to.estimate(.kvImport(bytes: into, pieces: link.layers.count)))
         }
-        add("one decode step on \(placement.decode.labels)", (try? placement.decode.estimateStep(context: tokens)) ?? nil)
+        let hops = placement.decode.parts.count - 1
+        let without = hops == 0 ? "" : ", without its \(hops == 1 ? "hop" : "\(hops) hops") through host memory"
+        add("one decode step on \(placement.decode.labels)\(without)", (try? placement.decode.estimateStep(context: tokens)) ?? nil)
         if !placement.isAggregated { add("prefill on \(placement.decode.labels) instead", (try? placement.decode.estimatePrefill(tokens: tokens)) ?? nil) }
         return times
     }

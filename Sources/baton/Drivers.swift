@@ -20,11 +20,19 @@ struct Drivers: ParsableCommand {
             let libraries = catalog.loadAll()
             let report = catalog.report
             if json { return Terminal.line(try JSON.text(DriversJSON(report: report, libraries: libraries))) }
-            let rows = report.candidates.map { [$0.name, $0.version ?? "-", $0.abi ?? "-", $0.decision.rawValue, $0.path] }
+            let rows = report.candidates.map { [$0.shownName, $0.version ?? "-", $0.abi ?? "-", $0.decision.rawValue, $0.path] }
             Terminal.line(Columns([["driver", "version", "ABI", "decision", "path"]] + rows).text)
             for candidate in report.candidates { if let error = candidate.error { Terminal.note(error) } }
             for note in report.notes { Terminal.note(note) }
         }
+    }
+}
+
+extension LoadReport.Candidate {
+    /// What it is found by, and what it calls itself where that is something else.
+    fileprivate var shownName: String {
+        guard let ownName, ownName != name else { return name }
+        return "\(name) (\(ownName))"
     }
 }
 

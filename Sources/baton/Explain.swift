@@ -80,6 +80,9 @@ struct ExplanationText {
         lines.append(Columns([["stage", "device", "driver", "engine", "layers", "needs", "has", "fits", "why"]] + rows).text)
         lines.append("")
         for conversion in explanation.weight_conversions { lines.append(conversion) }
+        for hop in explanation.hops {
+            lines.append("hop \(hop.from_device) -> \(hop.to_device) in \(hop.stage), after layer \(hop.after_layer): hidden states, f32, through host memory: \(ByteCount(hop.bytes_per_token)) a token")
+        }
         for handoff in explanation.handoffs {
             lines.append("handoff \(handoff.from_device) -> \(handoff.to_device), layers \(handoff.layers): \(handoff.conversion), \(handoff.copies) copies\(handoff.staged ? ", converted in host memory" : "")")
             lines.append("  from \(handoff.from_layout): \(ByteCount(handoff.wire_bytes)); to \(handoff.to_layout): \(ByteCount(handoff.import_bytes))")

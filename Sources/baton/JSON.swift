@@ -1,4 +1,6 @@
+import CHost
 import FoundationEssentials
+import Glibc
 import Model
 import Tokens
 
@@ -21,10 +23,19 @@ enum JSON {
 
 /// Reading whole files, with errors that say which.
 enum Files {
+    /// The most bytes of a prompt, of messages, of cases.
+    private static let limit = 64 << 20
+
     static func read(_ path: String) throws -> [UInt8] {
-        do { return Array(try Data(contentsOf: URL(filePath: path))) } catch {
-            throw Failure(code: 2, "\(path): cannot be read; check that it exists and may be read")
+        var bytes: UnsafeMutablePointer<UInt8>?
+        let count = chost_read_file(path, limit, &bytes)
+        defer { free(bytes) }
+        guard count >= 0 else {
+            let reason = String(cString: strerror(Int32(-count)))
+            throw Failure(code: 2, "\(path): cannot be read: \(reason); check that it is a file, exists and may be read")
         }
+        guard count <= limit else { throw Failure(code: 2, "\(path): has more than \(limit >> 20) MiB, the most that is read; give a smaller file") }
+        return Array(UnsafeBufferPointer(start: bytes, count: count))
     }
 
     /// The file as text; what is not UTF-8 is refused with the offset of the first wrong byte.

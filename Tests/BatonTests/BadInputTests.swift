@@ -58,6 +58,20 @@ struct BadInputTests {
             try Command.run("run", "m.yaml", "--prompt", String(repeating: "long ", count: 40), in: folder.path), code: 2, "the context holds 16")
     }
 
+    @Test("a folder, a pipe nobody writes to and a device without end, in a file's place, are one line and no wait")
+    func noFiles() throws {
+        let folder = try Scratch()
+        let pipe = folder.path + "/pipe"
+        #expect(mkfifo(pipe, 0o600) == 0)
+        let manifest = Command.root + "/Examples/aggregated.yaml"
+        for path in [folder.path, pipe, "/dev/zero"] {
+            for arguments in [["explain", path], ["run", manifest, "--prompt-file", path], ["run", manifest, "--messages", path], ["score", manifest, "--prompt-file", path]] {
+                let run = try Command.run(arguments, in: folder.path)
+                #expect(run.status == 2 && run.errorLines == 1, "\(arguments): \(run.status) \(run.error)")
+            }
+        }
+    }
+
     @Test("a 70B-shaped model does not fit one CS-3, which explain proves without weights", .enabled(if: TestDrivers.has("cs3") && TestDrivers.has("trainium3"), "needs the device models"))
     func tooLarge() throws {
         let folder = try Scratch()

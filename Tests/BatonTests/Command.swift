@@ -14,6 +14,11 @@ struct Command {
     /// Runs `baton` with `arguments` in `folder`; nothing is read from standard input.
     @discardableResult
     static func run(_ arguments: String..., in folder: String, environment: [String: String] = [:]) throws -> Command {
+        try run(arguments, in: folder, environment: environment)
+    }
+
+    @discardableResult
+    static func run(_ arguments: [String], in folder: String, environment: [String: String] = [:]) throws -> Command {
         let process = Process()
         process.executableURL = URL(fileURLWithPath: path)
         process.arguments = arguments

@@ -1,4 +1,5 @@
 import BuildKit
+import Glibc
 import Testing
 
 @testable import Driver
@@ -28,6 +29,16 @@ struct DriverManifestTests {
         let catalog = Catalogs.make()
         _ = try catalog.load(library)
         return try #require(catalog.report.candidates.first?.sha256)
+    }
+
+    @Test("a file that is no manifest is refused at once: a folder, a pipe nobody writes to, a device without end")
+    func noFile() throws {
+        let pipe = folder.file("pipe.driver.json")
+        #expect(mkfifo(pipe, 0o600) == 0)
+        for (path, words) in [(folder.path, "Is a directory"), (pipe, "is not valid JSON"), ("/dev/zero", "is longer than")] {
+            let error = #expect(throws: DriverError.self) { try DriverManifest(reading: path) }
+            #expect(error?.detail.contains(words) == true)
+        }
     }
 
     @Test("a relative library is beside its manifest, and an absolute one is where it says")
@@ -93,7 +104,7 @@ struct DriverManifestTests {
         (#"{"name": "old", "library": "l.so", "abi": {"min": "1.4", "max": "1.0"}}"#, "is not a range"),
         (#"{"name": "old", "library": "l.so", "abi": {"min": "-1.0", "max": "1.0"}}"#, "is not a range"),
         (#"{"name": "old", "library": "l.so", "sha256": "abc"}"#, "64 hexadecimal digits"),
-        (#"{"name": "old", "library": "l.so", "pad": ""# + String(repeating: " ", count: 1 << 20) + #""}"#, "at most 1048576 are read"),
+        (#"{"name": "old", "library": "l.so", "pad": ""# + String(repeating: " ", count: 1 << 20) + #""}"#, "is longer than the 1048576 bytes"),
     ])
     func malformed(text: String, words: String) throws {
         let path = try folder.write(text, to: "bad.driver.json")

@@ -45,6 +45,28 @@ struct LoadTests {
         #expect(try catalog.load(second).path == second)
     }
 
+    @Test("a library that calls itself otherwise is found by its file's name and by its own, and loaded once")
+    func ownName() throws {
+        let path = try SharedLibrary.build("Tests/Fixtures/drivers/old.c", name: "baton-other", in: folder)
+        let catalog = Catalogs.make(folders: [folder.path])
+        let library = try catalog.load("other")
+        #expect(library.path == path && library.name == "old")
+        #expect(try catalog.load("other") === library)
+        #expect(try catalog.load("old") === library)
+        #expect(catalog.report.candidates.map(\.name) == ["other"])
+        #expect(catalog.report.candidates.map(\.ownName) == ["old"])
+    }
+
+    @Test("a file's name comes before the name that another library gives itself")
+    func fileNameFirst() throws {
+        _ = try SharedLibrary.build("Tests/Fixtures/drivers/old.c", name: "baton-another", in: folder)
+        let path = try SharedLibrary.driver("old", in: folder)
+        let catalog = Catalogs.make(folders: [folder.path])
+        let other = try catalog.load("another")
+        #expect(try catalog.load("old").path == path)
+        #expect(try catalog.load("another") === other)
+    }
+
     @Test("a missing file is refused in the dynamic linker's own words")
     func missing() throws {
         let path = folder.file("libbaton-gone.so")

@@ -118,6 +118,20 @@ struct VersionSkewTests {
         #expect(error.description.contains("INTERNAL") && error.description.contains("1.0..1.0") && error.description.contains("\(ABIRange.host)"))
     }
 
+    @Test("an entry that opens a device is refused at once, and told where devices are opened")
+    func opensInEntry() throws {
+        let error = try refusal("opens_in_entry")
+        #expect(error.call == "entry" && error.detail.contains("FAILED_PRECONDITION"))
+        #expect(error.detail.contains("entry opens nothing"))
+    }
+
+    @Test("an entry that says OK and fills in nothing is refused in those words")
+    func saysNothing() throws {
+        let error = try refusal("says_nothing")
+        #expect(error.code == .failedPrecondition && error.detail.contains("filled in no ABI range"))
+        #expect(!error.description.contains("0.0"))
+    }
+
     @Test("sizes of four million bytes are not believed")
     func lyingSize() throws {
         let library = try load("lying_size")

@@ -75,5 +75,8 @@ struct HandoffTests {
         let two = try Engines.open(
             prefill: [Self.device("w0", "cs3"), Self.device("w1", "cs3")], decode: [Self.device("w0", "cs3"), Self.device("w1", "cs3")])
         #expect(try Self.logits(one, steps: 8) == Self.logits(two, steps: 8))
+        #expect(Explanation(of: one.placement, promptTokens: 64).hops.isEmpty)
+        let hop = try #require(Explanation(of: two.placement, promptTokens: 64).hops.first)
+        #expect(hop.from_device == "w0" && hop.to_device == "w1" && hop.after_layer == 14 && hop.bytes_per_token == 576 * 4)
     }
 }

@@ -1,6 +1,8 @@
-// What Swift's view of the C library leaves out: the processor's spin hint, processor affinity, secure mode.
+// What Swift's view of the C library leaves out: the processor's spin hint, processor affinity, secure mode, and whole small files.
 #ifndef CHOST_H
 #define CHOST_H
+
+#include <stddef.h>
 
 /// Tells the processor that this thread is spinning.
 static inline void chost_relax(void) {
@@ -16,6 +18,11 @@ int chost_processors(void);
 
 /// 1 when the process runs with elevated privilege (AT_SECURE), so that its environment is not to be trusted.
 int chost_is_elevated(void);
+
+/// Reads the whole file at `path`, which may be a pipe with a writer; one that nobody writes to is empty, not waited for.
+/// Gives its bytes, at most `limit`, in `*bytes` (free them), and their count; a larger file gives `limit + 1` and may give no bytes;
+/// otherwise the negated errno (EISDIR for a folder).
+long chost_read_file(const char *path, size_t limit, unsigned char **bytes);
 
 /// Names the calling thread for debuggers and traces; at most 15 bytes count.
 void chost_name_thread(const char *name);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import CHost
 import Glibc
 
 /// A manifest's bytes, proven to be text: UTF-8, at most 1 MiB, no control characters, few enough aliases to expand.
@@ -116,19 +117,14 @@ struct SourceText {
 
     /// All of the file, or as much of it as proves it too large.
     private static func read(_ path: String) throws(ManifestError) -> [UInt8] {
-        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
-        guard descriptor >= 0 else { throw unreadable(path, errno) }
-        defer { close(descriptor) }
-        var bytes: [UInt8] = []
-        var piece = [UInt8](repeating: 0, count: 65536)
-        while bytes.count <= maximumBytes {
-            let count = Glibc.read(descriptor, &piece, piece.count)
-            if count < 0, errno == EINTR { continue }
-            guard count >= 0 else { throw unreadable(path, errno) }
-            guard count > 0 else { return bytes }
-            bytes += piece[..<count]
+        var bytes: UnsafeMutablePointer<UInt8>?
+        let count = chost_read_file(path, maximumBytes, &bytes)
+        defer { free(bytes) }
+        guard count >= 0 else { throw unreadable(path, Int32(-count)) }
+        guard count <= maximumBytes else {
+            throw ManifestError(.unreadable, path, nil, "the file has more than \(maximumBytes) bytes, the most of a manifest; give a YAML or JSON file")
         }
-        return bytes
+        return Array(UnsafeBufferPointer(start: bytes, count: count))
     }
 
     private static func unreadable(_ path: String, _ error: Int32) -> ManifestError {
