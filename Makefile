@@ -17,7 +17,8 @@ test: setup
 	swift build
 	swift build --build-tests
 	.build/debug/baton model pull
-	@set -o pipefail; swift test --skip-build 2>&1 | grep -v -E '^◇ |^✔ Test (case )?passing'
+	@set -o pipefail; swift test --skip-build 2>&1 | grep -v -E '^◇ |^✔ Test (case )?passing' | tee .build/test.log \
+	  || { echo; echo "What failed (the whole log: .build/test.log):"; grep -E '^✘' .build/test.log | cut -c1-800; exit 1; }
 
 build: setup
 	swift build -c $(CONFIG)

@@ -6,8 +6,8 @@ struct FloorTests {
     private static let root = #filePath.split(separator: "/").dropLast(3).reduce("") { $0 + "/" + $1 }
     /// What each target may import of ours.
     private static let allowed: [String: Set<String>] = [
-        "Pipeline": [], "Model": [], "Tokens": [], "Driver": ["CDriver", "CFFI", "CHost"], "Engine": ["Pipeline", "Model", "Tokens", "Driver"],
-        "DriverKit": ["CDriver"], "baton": ["Pipeline", "Model", "Tokens", "Driver", "Engine"],
+        "Pipeline": ["CHost"], "Model": [], "Tokens": [], "Driver": ["CDriver", "CFFI", "CHost"], "Engine": ["Pipeline", "Model", "Tokens", "Driver"],
+        "DriverKit": ["CDriver"], "baton": ["CHost", "Pipeline", "Model", "Tokens", "Driver", "Engine"],
     ]
     private static let ours: Set<String> = ["CDriver", "CFFI", "CHost", "CLibFFI", "Pipeline", "Model", "Tokens", "Driver", "Engine", "DriverKit", "CPUKernels"]
 
