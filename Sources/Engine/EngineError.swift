@@ -13,9 +13,13 @@ public struct EngineError: Error, Sendable, CustomStringConvertible {
         case handoff
         /// A foreign stage refused or failed.
         case foreign
+        /// There is no room now: a queue is full or a limit is reached. `retryAfter` says when to ask again.
+        case busy
     }
     public var kind: Kind
     public var words: String
+    /// Seconds after which asking again may help; nil where it will not.
+    public var retryAfter: Double?
 
     public init(_ kind: Kind, _ words: String) {
         self.kind = kind
