@@ -96,11 +96,11 @@ struct HandoffProof {
             let used = Array(blocks.prefix(from.blocks(for: tokens)))
             let wire = try HostRegion(count: used.count * part.layers.count * from.bytesPerBlockLayer)
             var sync = Sync(queue: part.copyQueue)
-            part.exportValue += 1
-            sync.signal(part.exports, part.exportValue)
+            let exported = try Timeline(on: part.device)
+            sync.signal(exported, 1)
             let range = KVRange(layers: part.layers, blocks: used, tokens: tokens)
             try part.pool.export(range, as: from, to: .host(wire.base, count: wire.count), sync: sync)
-            _ = try part.exports.wait(part.exportValue, timeout: .max)
+            try exported.wait(1)
             var floats = [Float](repeating: 0, count: part.layers.count * plain.bytesPerBlockLayer / 4)
             floats.withUnsafeMutableBytes { bytes in
                 KVConversion(from: from, to: plain).run(UnsafeRawBufferPointer(wire.bytes), to: bytes, layers: part.layers.count, tokens: tokens)

@@ -21,9 +21,21 @@ final class Handoff {
     private var modelled: ModelledTransfer?
     private let trace: Trace?
 
+    /// The copies of one part, in order. A handoff has its own, so that its failure is nobody else's.
+    final class Copies {
+        let timeline: Timeline
+        var value: UInt64 = 0
+        init(on device: Device) throws(DriverError) { timeline = try Timeline(on: device) }
+    }
+    /// By part of prefill, and by part of decode.
+    private var exports: [Copies] = []
+    private var imports: [Copies] = []
+    /// Copies may still be under way though it has ended: neither side's blocks may be used again.
+    private(set) var isLost = false
+
     struct Pending {
         var piece: Int
-        var part: OpenPart
+        var copies: Copies
         var value: UInt64
     }
     private var pendingImports: [Pending] = []
@@ -44,7 +56,11 @@ final class Handoff {
         self.tamper = tamper
         machine = HandoffMachine(tokens: tokens, deadline: settings.deadline, now: WallClock.now)
         _ = machine.handle(.reserved(generation: generation), now: WallClock.now)
-        do throws(DriverError) { staging = try Staging() } catch { throw EngineError(error) }
+        do throws(DriverError) {
+            staging = try Staging()
+            for part in prefill.parts { exports.append(try Copies(on: part.device)) }
+            for part in decode.parts { imports.append(try Copies(on: part.device)) }
+        } catch { throw EngineError(error) }
         let clocks = Set((prefill.parts + decode.parts).map(\.device.info.clock))
         if clocks == [.modelled] { modelled = ModelledTransfer() }
     }
@@ -59,6 +75,13 @@ final class Handoff {
                 let ready = base + UInt64(layers.upperBound - from.layers.lowerBound)
                 try move(link, layers, range, after: ready, from: from)
             }
+        }
+    }
+
+    /// Moves the KV of tokens `range`, which was there before any run that is not over: runs up to layer event `base` of `part`.
+    func drainPresent(part: Int, base: UInt64, tokens range: Range<Int>) throws(EngineError) {
+        for link in links where link.prefillPart == part {
+            for layers in groups(link, range.count) { try move(link, layers, range, after: base, from: prefill.parts[part]) }
         }
     }
 
@@ -99,7 +122,7 @@ final class Handoff {
             wire: plan.wireBytes(tokens: tokens.count, layers: layers.count),
             converted: plan.conversion.isEmpty ? 0 : plan.importBytes(tokens: tokens.count, layers: layers.count),
             free: { (value: Int) throws(DriverError) in try self.retire(piece: value) })
-        let exported = try export(link, layers, tokens, from, slot, after: ready)
+        let exported = try export(link, layers, tokens, from, slot, exports[link.prefillPart], after: ready)
         let sent = settings.checksum ? Checksum.of(UnsafeRawBufferPointer(slot.wire)) : nil
         tamper?(index, slot.wire)
         let found = settings.checksum ? Checksum.of(UnsafeRawBufferPointer(slot.wire)) : nil
@@ -115,21 +138,23 @@ final class Handoff {
     }
 
     private func export(
-        _ link: HandoffLink, _ layers: Range<Int>, _ tokens: Range<Int>, _ from: OpenPart, _ slot: Staging.Slot, after ready: UInt64
+        _ link: HandoffLink, _ layers: Range<Int>, _ tokens: Range<Int>, _ from: OpenPart, _ slot: Staging.Slot, _ copies: Copies,
+        after ready: UInt64
     ) throws(DriverError) -> Event {
         var sync = Sync(queue: from.copyQueue)
         sync.wait(for: from.layerEvents, ready)
-        sync.signal(from.exports, from.exportValue + 1)
+        sync.signal(copies.timeline, copies.value + 1)
         let range = KVRange(layers: layers, blocks: Self.blocks(prefillBlocks, tokens, link.plan.from.blockTokens), tokens: tokens.count)
         try from.pool.export(range, as: link.plan.from, to: .host(slot.wireBase, count: slot.wire.count), sync: sync)
-        from.exportValue += 1
-        return try from.exports.wait(from.exportValue, timeout: settings.deadline)
+        copies.value += 1
+        return try copies.timeline.wait(copies.value, timeout: settings.deadline)
     }
 
     private func importPiece(
         _ link: HandoffLink, _ layers: Range<Int>, _ tokens: Range<Int>, _ slot: Staging.Slot, _ index: Int
     ) throws(DriverError) {
         let to = decode.parts[link.decodePart]
+        let copies = imports[link.decodePart]
         var (base, count) = (UnsafeRawPointer(slot.wireBase), slot.wire.count)
         if !link.plan.conversion.isEmpty {
             KVConversion(from: link.plan.from, to: link.plan.to).run(
@@ -137,11 +162,11 @@ final class Handoff {
             (base, count) = (UnsafeRawPointer(slot.convertedBase), slot.converted.count)
         }
         var sync = Sync(queue: to.copyQueue)
-        sync.signal(to.imports, to.importValue + 1)
+        sync.signal(copies.timeline, copies.value + 1)
         let range = KVRange(layers: layers, blocks: Self.blocks(decodeBlocks, tokens, link.plan.to.blockTokens), tokens: tokens.count)
         try to.pool.import(range, as: link.plan.to, from: .host(base, count: count), sync: sync)
-        to.importValue += 1
-        pendingImports.append(Pending(piece: index, part: to, value: to.importValue))
+        copies.value += 1
+        pendingImports.append(Pending(piece: index, copies: copies, value: copies.value))
     }
 
     /// The blocks that hold `tokens`, which begin at a block.
@@ -152,7 +177,7 @@ final class Handoff {
     /// Waits for imports up to and including `piece`, so that its staging may be used again.
     private func retire(piece: Int) throws(DriverError) {
         while let first = pendingImports.first, first.piece <= piece {
-            let event = try first.part.imports.wait(first.value, timeout: settings.deadline)
+            let event = try first.copies.timeline.wait(first.value, timeout: settings.deadline)
             modelled?.imported(event.nanoseconds)
             pendingImports.removeFirst()
             _ = machine.handle(.imported(piece: first.piece), now: WallClock.now)
@@ -190,16 +215,13 @@ final class Handoff {
         guard !isSettled else { return }
         isSettled = true
         do throws(DriverError) {
-            for part in prefill.parts {
-                if part.exportValue > 0 { try Self.settled(part.exports, part.exportValue, settings) }
-                if part.runValue > 0 { try Self.settled(part.runs, part.runValue, settings) }
-            }
-            for part in decode.parts where part.importValue > 0 { try Self.settled(part.imports, part.importValue, settings) }
-            for part in prefill.parts + decode.parts { try part.renewTimelines() }
+            for copies in exports + imports where copies.value > 0 { try Self.settled(copies.timeline, copies.value, settings) }
         } catch {
             prefill.allocator.quarantine(generation: prefillGeneration)
             decode.allocator.quarantine(generation: machine.generation)
+            isLost = true
             staging.keepForEver()
+            for copies in exports + imports { _ = Unmanaged.passRetained(copies) }
         }
     }
 

@@ -15,7 +15,7 @@ public struct PlacedStage: Sendable {
     private static let longestChunk = 512
 
     init(
-        _ stage: StageDevices, _ model: ModelFile, context: Int, sequences: Int, _ catalog: DriverCatalog
+        _ stage: StageDevices, _ model: ModelFile, context: Int, sequences: Int, kvTokens: Int? = nil, _ catalog: DriverCatalog
     ) throws(EngineError) {
         var found: [(library: DriverLibrary, info: DeviceInfo)] = []
         for device in stage.devices {
@@ -27,7 +27,7 @@ public struct PlacedStage: Sendable {
         let tokens = found.map(\.info.kvBlockTokens).max() ?? 16
         let longest = found.map { min($0.info.buckets.last ?? $0.info.maxBatchTokens, $0.info.maxBatchTokens) }.min() ?? 1
         let chunk = Self.wholeBlocks(min(longest, Self.longestChunk, max(context, 1)), tokens)
-        let blocks = ((context + tokens - 1) / tokens + 1) * sequences
+        let blocks = kvTokens.map { max(1, ($0 + tokens - 1) / tokens) } ?? ((context + tokens - 1) / tokens + 1) * sequences
         let limits = ProgramLimits(tokens: chunk, sequences: max(1, min(sequences, found.map(\.info.maxBatchSequences).min() ?? 1)), context: context)
         name = stage.stage
         blockTokens = tokens

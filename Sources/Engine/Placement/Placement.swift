@@ -23,14 +23,16 @@ public struct Placement: Sendable {
     ///   - prefill, decode: which devices, as the graph names them.
     ///   - wire: the dtype the manifest asks for on the wire, nil for automatic.
     ///   - context: from the manifest; nil for the model's own.
+    ///   - sequences: requests of one batch at most, as far as the devices take them.
+    ///   - kvTokens: tokens of KV that each stage has room for; nil for `sequences` whole contexts.
     public init(
         model: ModelFile, prefill: StageDevices, decode: StageDevices, wire: DType? = nil, context: Int? = nil,
-        sequences: Int = 1, catalog: DriverCatalog
+        sequences: Int = 1, kvTokens: Int? = nil, catalog: DriverCatalog
     ) throws(EngineError) {
         let length = min(context ?? model.hyperparameters.contextLength, model.hyperparameters.contextLength)
         let same = prefill.devices == decode.devices && prefill.split == decode.split
-        var stages = [try PlacedStage(decode, model, context: length, sequences: sequences, catalog)]
-        stages.append(same ? stages[0] : try PlacedStage(prefill, model, context: length, sequences: sequences, catalog))
+        var stages = [try PlacedStage(decode, model, context: length, sequences: sequences, kvTokens: kvTokens, catalog)]
+        stages.append(same ? stages[0] : try PlacedStage(prefill, model, context: length, sequences: sequences, kvTokens: kvTokens, catalog))
         self.model = model
         self.decode = stages[0]
         self.prefill = stages[1]

@@ -118,6 +118,11 @@ extension Schedule {
         let path = side(sequence, stage)
         sequences[item.id]?[keyPath: path].computed = item.start + item.tokens.count
         record(item.id, path, stages[stage].ledger)
+        if case .handoffFailed(let error, let lost) = kind {
+            if lost { quarantine(item.id) }
+            sequences[item.id]?.hasHandoff = false
+            return fallBack(item.id, error)
+        }
         let whole = sequence.phase == .prefilling && item.start + item.tokens.count == sequence.promptCount
         switch kind {
         case .computed: break
@@ -125,6 +130,7 @@ extension Schedule {
             sequences[item.id]?.tokens.append(token)
             sequences[item.id]?.madeByPrefill = whole && !sequence.shares
         case .ended: if sequence.doom == nil { sequences[item.id]?.doom = .finished }
+        case .handoffFailed: break
         case .failed(let error): if sequence.doom == nil { sequences[item.id]?.doom = .failed(error) }
         }
         if whole { prefillEnded(item.id) }
@@ -149,7 +155,7 @@ extension Schedule {
         guard settings.keepsPrefixes, let sequence = sequences[id] else { return }
         var side = sequence[keyPath: path]
         let size = ledgers[ledger].blockTokens
-        let maker = maker(of: sequence, ledger)
+        let maker = maker(sequence.pair, sequence.route, promptCount: sequence.promptCount, ledger)
         while (side.recorded + 1) * size <= side.computed, side.recorded < side.table.count {
             let range = side.recorded * size..<(side.recorded + 1) * size
             side.tail = ledgers[ledger].record(
@@ -160,10 +166,6 @@ extension Schedule {
     }
 
     /// Whose arithmetic makes the blocks of a request in a ledger: 0 for the ledger's own device, else the pair that handed them over.
-    func maker(of sequence: Sequence, _ ledger: Int) -> @Sendable (Int) -> UInt8 {
-        maker(sequence.pair, sequence.route, promptCount: sequence.promptCount, ledger)
-    }
-
     func maker(_ index: Int, _ route: Route, promptCount: Int, _ ledger: Int) -> @Sendable (Int) -> UInt8 {
         let pair = pairs[index]
         let size = ledgers[ledger].blockTokens

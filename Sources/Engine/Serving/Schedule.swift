@@ -82,6 +82,8 @@ public struct Schedule: Sendable {
         case arrived(Arrival)
         /// Its reader has gone.
         case cancelled(ID)
+        /// It is to end with an error.
+        case stopped(ID, EngineError)
         case batchDone(stage: Int, [Outcome])
         /// The device failed: nothing of the batch counts. Handoffs of its requests have been closed; KV of those in `lost` may
         /// still be written to.
@@ -105,6 +107,8 @@ public struct Schedule: Sendable {
             /// The last token was made.
             case ended
             case failed(EngineError)
+            /// Its KV did not get across; `lost` when it may still be written to.
+            case handoffFailed(EngineError, lost: Bool)
         }
         public var id: ID
         public var kind: Kind
@@ -289,6 +293,7 @@ public struct Schedule: Sendable {
         switch event {
         case .arrived(let arrival): arrive(arrival)
         case .cancelled(let id): if sequences[id] != nil { conclude(id, .cancelled) }
+        case .stopped(let id, let error): if sequences[id] != nil { conclude(id, .failed(error)) }
         case .batchDone(let stage, let outcomes): batchDone(stage, outcomes)
         case .batchFailed(let stage, let error, let lost): batchFailed(stage, error, lost)
         case .handedOver(let id, let exposed): handedOver(id, exposed)

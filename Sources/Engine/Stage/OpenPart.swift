@@ -11,8 +11,6 @@ final class OpenPart {
     private(set) var runs: Timeline
     /// Signalled layer by layer in each run.
     private(set) var layerEvents: Timeline
-    private(set) var exports: Timeline
-    private(set) var imports: Timeline
     /// The program's hidden input tensor, if it has one, and its output tensor; f32 elements in a row of each.
     private let input: Int?
     private let output: Int
@@ -26,8 +24,13 @@ final class OpenPart {
     private var outputRows = RowBuffer()
     private(set) var runValue: UInt64 = 0
     private(set) var layerValue: UInt64 = 0
-    var exportValue: UInt64 = 0
-    var importValue: UInt64 = 0
+    /// Failed timelines: copies that wait for them may still be queued, so that the last few are kept.
+    private var failed: [Failed] = []
+
+    private final class Failed {
+        let timeline: Timeline
+        init(_ timeline: consuming Timeline) { self.timeline = timeline }
+    }
 
     /// A buffer for rows of f32, grown when more are wanted.
     private struct RowBuffer {
@@ -54,8 +57,6 @@ final class OpenPart {
         self.program = try Program(compiling: builder, weights: weights, on: device, progress: progress)
         self.runs = try Timeline(on: device)
         self.layerEvents = try Timeline(on: device)
-        self.exports = try Timeline(on: device)
-        self.imports = try Timeline(on: device)
         self.pool = pool
         self.device = device
         self.weights = weights
@@ -71,13 +72,14 @@ final class OpenPart {
     /// The queue for copies: the second, so that they run beside batches, or the only one.
     var copyQueue: Int { device.info.queueCount > 1 ? 1 : 0 }
 
-    /// A failed timeline stays failed: after a failure, and once nothing is queued any more, the part goes on with new ones.
+    /// A failed timeline stays failed: after a failed run the part goes on with new ones, from the same values.
     func renewTimelines() throws(DriverError) {
-        runs = try Timeline(on: device)
-        layerEvents = try Timeline(on: device)
-        exports = try Timeline(on: device)
-        imports = try Timeline(on: device)
-        (runValue, layerValue, exportValue, importValue) = (0, 0, 0, 0)
+        var newRuns = try Timeline(on: device, value: runValue)
+        var newLayers = try Timeline(on: device, value: layerValue)
+        swap(&runs, &newRuns)
+        swap(&layerEvents, &newLayers)
+        failed += [Failed(newRuns), Failed(newLayers)]
+        if failed.count > 32 { failed.removeFirst(2) }
     }
 
     /// Puts hidden states [T, hidden] f32 where the next submit takes them from.

@@ -42,10 +42,13 @@ final class OpenStage {
                 value = try part.submit(&batch)
             } catch { throw EngineError(error) }
             do throws(EngineError) { try submitted(index, base) } catch {
-                _ = try? part.runs.wait(value)
+                do throws(DriverError) { _ = try part.runs.wait(value) } catch { try? part.renewTimelines() }
                 throw error
             }
-            run.events.append(try EngineError.wrapping { () throws(DriverError) in try part.runs.wait(value, timeout: timeout) })
+            do throws(DriverError) { run.events.append(try part.runs.wait(value, timeout: timeout)) } catch {
+                if error.code != .deadlineExceeded { try? part.renewTimelines() }
+                throw EngineError(error)
+            }
         }
         return run
     }

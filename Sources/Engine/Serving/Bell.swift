@@ -1,0 +1,68 @@
+import Glibc
+
+/// A lock that threads can wait on until it is rung.
+final class Bell: @unchecked Sendable {
+    private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
+    private let condition = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
+
+    init() {
+        pthread_mutex_init(mutex, nil)
+        pthread_cond_init(condition, nil)
+    }
+
+    func locked<R, E: Error>(_ body: () throws(E) -> R) throws(E) -> R {
+        pthread_mutex_lock(mutex)
+        defer { pthread_mutex_unlock(mutex) }
+        return try body()
+    }
+
+    /// Waits for a ring; called and returns inside `locked`.
+    func wait() { pthread_cond_wait(condition, mutex) }
+
+    /// Wakes all that wait; inside `locked` or outside.
+    func ring() { pthread_cond_broadcast(condition) }
+
+    deinit {
+        pthread_cond_destroy(condition)
+        pthread_mutex_destroy(mutex)
+        condition.deallocate()
+        mutex.deallocate()
+    }
+}
+
+/// A thread of its own, for work that blocks on a device.
+final class WorkThread: @unchecked Sendable {
+    private var handle = pthread_t()
+    private var isStarted = false
+
+    private final class Body {
+        let run: @Sendable () -> Void
+        init(_ run: @escaping @Sendable () -> Void) { self.run = run }
+    }
+
+    /// Runs `body` on a new thread. Gives false when the system has none left.
+    func start(_ body: @escaping @Sendable () -> Void) -> Bool {
+        let box = Unmanaged.passRetained(Body(body))
+        let code = pthread_create(&handle, nil, { box in
+            if let box { Unmanaged<Body>.fromOpaque(box).takeRetainedValue().run() }
+            return nil
+        }, box.toOpaque())
+        isStarted = code == 0
+        if !isStarted { box.release() }
+        return isStarted
+    }
+
+    /// Waits for its end; once.
+    func join() {
+        guard isStarted else { return }
+        isStarted = false
+        pthread_join(handle, nil)
+    }
+
+    /// It ends by itself and nobody waits for it.
+    func detach() {
+        guard isStarted else { return }
+        isStarted = false
+        pthread_detach(handle)
+    }
+}
