@@ -185,17 +185,9 @@ public final class Engine {
             modelledNanoseconds: isModelled ? modelled : nil)
     }
 
-    private func unique(_ names: [String]) -> String {
-        names.reduce(into: [String]()) { if !$0.contains($1) { $0.append($1) } }.joined(separator: "+")
-    }
+    private func unique(_ names: [String]) -> String { RunReport.unique(names) }
 
     private func summary(_ figures: HandoffFigures, state: HandoffState) -> RunReport.Handoff {
-        let plans = placement.handoffs.map(\.plan)
-        return RunReport.Handoff(
-            bytes: figures.bytes, pieces: figures.pieces, fromLayout: unique(plans.map(\.from.description)),
-            toLayout: unique(plans.map(\.to.description)), conversion: adopts ? "adopt" : unique(plans.map(\.description)),
-            copies: adopts ? 0 : plans.map(\.copies).max() ?? 0, exposedNanoseconds: figures.exposed, hiddenNanoseconds: figures.hidden,
-            modelledExposedNanoseconds: figures.modelled?.exposed, modelledHiddenNanoseconds: figures.modelled?.hidden,
-            state: state.description, recomputed: false)
+        RunReport.Handoff(figures, state, plans: placement.handoffs.map(\.plan), adopts: adopts)
     }
 }

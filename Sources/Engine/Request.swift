@@ -1,3 +1,4 @@
+import Driver
 public import Tokens
 
 /// One request: what to say, and how far to go.
@@ -66,4 +67,22 @@ public struct RunReport: Sendable {
     public var hiddenBytes = 0
 
     public init() {}
+}
+
+extension RunReport {
+    /// Names once each, in order, joined by "+".
+    static func unique(_ names: [String]) -> String {
+        names.reduce(into: [String]()) { if !$0.contains($1) { $0.append($1) } }.joined(separator: "+")
+    }
+}
+
+extension RunReport.Handoff {
+    init(_ figures: HandoffFigures, _ state: HandoffState, plans: [HandoffPlan], adopts: Bool) {
+        self.init(
+            bytes: figures.bytes, pieces: figures.pieces, fromLayout: RunReport.unique(plans.map(\.from.description)),
+            toLayout: RunReport.unique(plans.map(\.to.description)), conversion: adopts ? "adopt" : RunReport.unique(plans.map(\.description)),
+            copies: adopts ? 0 : plans.map(\.copies).max() ?? 0, exposedNanoseconds: figures.exposed, hiddenNanoseconds: figures.hidden,
+            modelledExposedNanoseconds: figures.modelled?.exposed, modelledHiddenNanoseconds: figures.modelled?.hidden,
+            state: state.description, recomputed: false)
+    }
 }

@@ -1,0 +1,211 @@
+import Driver
+
+/// The thread of one stage: runs its batches, samples, and carries KV from it to the stages that decode. One for each stage, so that
+/// prefill of new requests goes on beside decode of running ones.
+final class StageRunner: @unchecked Sendable {
+    /// A way that KV takes from this stage, by number of the pair.
+    struct Way {
+        var links: [HandoffLink]
+        var decode: OpenStage
+    }
+
+    let index: Int
+    let stage: OpenStage
+    private let ways: [Int: Way]
+    private let core: ServingCore
+    private let settings: HandoffSettings
+    private let trace: Trace?
+    /// For tests, as in `Engine`.
+    private let tamper: (@Sendable (Int, UnsafeMutableRawBufferPointer) -> Void)?
+    private var handoffs: [Schedule.ID: Handoff] = [:]
+    private var generation: UInt64 = 0
+    private var logits: [Float] = []
+    private var row: [Float] = []
+    private let device: String
+    private let driver: String
+    private let engine: String
+
+    init(
+        _ index: Int, _ stage: OpenStage, ways: [Int: Way], core: ServingCore, settings: HandoffSettings, trace: Trace?,
+        tamper: (@Sendable (Int, UnsafeMutableRawBufferPointer) -> Void)?
+    ) {
+        self.index = index
+        self.stage = stage
+        self.ways = ways
+        self.core = core
+        self.settings = settings
+        self.trace = trace
+        self.tamper = tamper
+        let devices = stage.parts.map(\.device)
+        device = devices.map(\.label).joined(separator: "+")
+        driver = RunReport.unique(devices.map(\.library.name))
+        engine = RunReport.unique(devices.map(\.info.engine.rawValue))
+    }
+
+    /// Until the engine closes.
+    func loop() {
+        while let command = core.next(index) {
+            switch command {
+            case .run(let plan): run(plan)
+            case .close(let id): core.handle(.handoffClosed(id, lost: abandon(id)))
+            }
+        }
+        for id in Array(handoffs.keys) { _ = abandon(id) }
+    }
+
+    /// What became of the batch's handoffs while it ran.
+    private struct Carried {
+        var failures: [Schedule.ID: (error: EngineError, lost: Bool)] = [:]
+        var modelledEnd: UInt64?
+    }
+
+    private func run(_ plan: Schedule.BatchPlan) {
+        var carried = Carried()
+        open(plan, &carried)
+        let began = WallClock.now
+        do throws(EngineError) {
+            var batch = Self.batch(plan)
+            let overlaps = settings.overlapsLayers
+            var bases: [UInt64] = []
+            let run = try stage.run(&batch) { (part: Int, base: UInt64) throws(EngineError) in
+                if overlaps { carry(plan, part, base, &carried) } else { bases.append(base) }
+            }
+            for (part, base) in bases.enumerated() { carry(plan, part, base, &carried) }
+            let ended = WallClock.now
+            trace?.span(stage.name, .stage, from: began, to: ended, arguments: [("tokens", "\(plan.tokenCount)"), ("requests", "\(plan.items.count)")])
+            count(plan, run, ended &- began, &carried)
+            try finish(plan, carried)
+        } catch {
+            var lost: Set<Schedule.ID> = []
+            for item in plan.items where abandon(item.id) { lost.insert(item.id) }
+            core.handle(.batchFailed(stage: index, error, lost: lost))
+        }
+    }
+
+    /// Handoffs begin with the first chunk of a prompt.
+    private func open(_ plan: Schedule.BatchPlan, _ carried: inout Carried) {
+        for item in plan.items {
+            guard let carry = item.carry, carry.isFirst, let way = ways[carry.pair] else { continue }
+            generation += 1
+            do throws(EngineError) {
+                handoffs[item.id] = try Handoff(
+                    links: way.links, from: stage, to: way.decode, prefillBlocks: item.table, prefillGeneration: 0,
+                    decodeBlocks: carry.decodeTable, generation: generation, tokens: carry.capacity, settings: settings, trace: trace, tamper: tamper)
+            } catch { carried.failures[item.id] = (error, false) }
+        }
+    }
+
+    /// Moves KV of one part's layers for every request of the batch, as the layers become complete.
+    private func carry(_ plan: Schedule.BatchPlan, _ part: Int, _ base: UInt64, _ carried: inout Carried) {
+        for item in plan.items {
+            guard let carry = item.carry, carried.failures[item.id] == nil, let handoff = handoffs[item.id] else { continue }
+            do throws(EngineError) {
+                if carry.isFirst, carry.from < item.start { try handoff.drainPresent(part: part, base: base, tokens: carry.from..<item.start) }
+                let range = max(item.start, carry.from)..<max(item.start + item.tokens.count, carry.from)
+                if !range.isEmpty { try handoff.drain(part: part, base: base, tokens: range) }
+            } catch { carried.failures[item.id] = (error, abandon(item.id)) }
+        }
+    }
+
+    /// Closes the handoff of a request that goes no further. Gives whether its blocks may still be written to.
+    private func abandon(_ id: Schedule.ID) -> Bool {
+        guard let handoff = handoffs.removeValue(forKey: id) else { return false }
+        handoff.close()
+        core.count(handoff.figures, adopted: false)
+        report(handoff, id)
+        return handoff.isLost
+    }
+
+    private func report(_ handoff: Handoff, _ id: Schedule.ID) {
+        guard let session = core.session(id), let pair = session.admission?.pair, let way = ways[pair] else { return }
+        session.handoff = RunReport.Handoff(handoff.figures, handoff.state, plans: way.links.map(\.plan), adopts: false)
+    }
+
+    /// Samples, tells the schedule, which may send the next batch, and only then waits for KV that is on its way.
+    private func finish(_ plan: Schedule.BatchPlan, _ carried: Carried) throws(EngineError) {
+        let sessions = core.sessions(of: plan)
+        let rows = plan.items.filter(\.wantsToken).count
+        if rows > 0 { try stage.readLogits(rows: rows, into: &logits) }
+        var outcomes: [Schedule.Outcome] = []
+        var next = 0
+        for (item, session) in zip(plan.items, sessions) {
+            var kind = Schedule.Outcome.Kind.computed
+            if let failure = carried.failures[item.id] {
+                kind = .handoffFailed(failure.error, lost: failure.lost)
+            } else if item.wantsToken, let session {
+                kind = sample(session, row: next, takesBack: item.carry != nil)
+            }
+            if item.wantsToken { next += 1 }
+            outcomes.append(Schedule.Outcome(item.id, kind))
+        }
+        core.handle(.batchDone(stage: index, outcomes))
+        for (item, session) in zip(plan.items, sessions) where item.carry?.isLast == true && carried.failures[item.id] == nil {
+            settle(item.id, session, carried.modelledEnd)
+        }
+    }
+
+    private func sample(_ session: Session, row number: Int, takesBack: Bool) -> Schedule.Outcome.Kind {
+        let width = stage.vocabulary
+        row.removeAll(keepingCapacity: true)
+        row.append(contentsOf: logits[number * width..<(number + 1) * width])
+        do throws(EngineError) {
+            let kind = try session.sample(&row, canBeTakenBack: takesBack)
+            if !takesBack { core.deliver(session) }
+            return kind
+        } catch { return .failed(error) }
+    }
+
+    /// Prefill of a request has ended: waits until its KV is where decode is.
+    private func settle(_ id: Schedule.ID, _ session: Session?, _ modelledEnd: UInt64?) {
+        guard let handoff = handoffs[id] else { return }
+        do throws(EngineError) {
+            try handoff.finish(modelledEnd: modelledEnd)
+            handoffs[id] = nil
+            core.count(handoff.figures, adopted: true)
+            report(handoff, id)
+            if let session { core.deliver(session) }
+            core.handle(.handedOver(id, exposed: handoff.figures.modelled?.exposed ?? handoff.figures.exposed))
+        } catch { core.handle(.handoffFailed(id, error, lost: abandon(id))) }
+    }
+
+    private func count(_ plan: Schedule.BatchPlan, _ run: OpenStage.Run, _ wall: UInt64, _ carried: inout Carried) {
+        var spent: [ServingMetrics.Busy] = []
+        var modelled: UInt64?
+        for (part, event) in zip(stage.parts, run.events) {
+            let isModelled = event.clock == .modelled
+            if isModelled {
+                modelled = (modelled ?? 0) + event.nanoseconds
+                carried.modelledEnd = event.end
+                trace?.modelled(stage.name, device: part.device.label, from: event.start, to: event.end)
+            }
+            spent.append(
+                .init(
+                    device: part.device.label, wallNanoseconds: wall / UInt64(stage.parts.count),
+                    modelledNanoseconds: isModelled ? event.nanoseconds : nil, batches: 1))
+        }
+        core.count(plan, spent, stage: stage.name, wall: wall)
+        for (item, session) in zip(plan.items, core.sessions(of: plan)) {
+            session?.add(
+                item.isStep ? "decode" : "prefill",
+                RunReport.Stage(
+                    stage: item.isStep ? "decode" : "prefill", device: device, driver: driver, engine: engine, tokens: item.tokens.count,
+                    wallNanoseconds: wall, modelledNanoseconds: modelled))
+        }
+    }
+
+    private static func batch(_ plan: Schedule.BatchPlan) -> Batch {
+        var batch = Batch()
+        let stride = plan.items.map(\.table.count).max() ?? 0
+        batch.blockTableStride = stride
+        batch.sequenceCount = plan.items.count
+        for (number, item) in plan.items.enumerated() {
+            batch.tokens += item.tokens.map { UInt32(bitPattern: $0) }
+            batch.positions += (item.start..<item.start + item.tokens.count).map(UInt32.init)
+            batch.sequences += [UInt32](repeating: UInt32(number), count: item.tokens.count)
+            batch.blockTables += item.table
+            batch.blockTables += [UInt32](repeating: item.table.last ?? 0, count: stride - item.table.count)
+            if item.wantsToken { batch.rows.append(UInt32(batch.tokens.count - 1)) }
+        }
+        return batch
+    }
+}
