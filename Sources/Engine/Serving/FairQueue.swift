@@ -12,8 +12,9 @@ struct FairQueue: Sendable {
     }
     private struct Line: Sendable {
         var entries: [Entry] = []
-        /// Where the flow's last request that left ends in virtual time.
+        /// Where the flow's last request that left ends in virtual time, and where its first one begins: fixed when it comes first.
         var finished = 0.0
+        var start = 0.0
         /// Breaks ties: the flow that came first.
         var ordinal: UInt64 = 0
     }
@@ -36,6 +37,7 @@ struct FairQueue: Sendable {
             nextOrdinal += 1
             lines[flow] = Line(finished: now, ordinal: nextOrdinal)
         }
+        if let line = lines[flow], line.entries.isEmpty { lines[flow]?.start = max(now, line.finished) }
         lines[flow]?.entries.append(entry)
         count += 1
         tokens += entry.tokens
@@ -46,25 +48,24 @@ struct FairQueue: Sendable {
         var best: (tag: Double, ordinal: UInt64, flow: Flow, entry: Entry)?
         for (flow, line) in lines {
             guard let head = line.entries.first, allows(flow) else { continue }
-            let tag = tags(line, head, flow).finish
+            let tag = finish(line, head, flow)
             if let found = best, (found.tag, found.ordinal) <= (tag, line.ordinal) { continue }
             best = (tag, line.ordinal, flow, head)
         }
         return best.map { ($0.flow, $0.entry) }
     }
 
-    private func tags(_ line: Line, _ head: Entry, _ flow: Flow) -> (start: Double, finish: Double) {
-        let start = max(now, line.finished)
-        return (start, start + Double(max(1, head.tokens)) / Self.weight(flow.priority))
+    private func finish(_ line: Line, _ head: Entry, _ flow: Flow) -> Double {
+        line.start + Double(max(1, head.tokens)) / Self.weight(flow.priority)
     }
 
     /// Takes the head of `flow` out: its turn has come.
     mutating func serve(_ flow: Flow) {
         guard var line = lines[flow], let head = line.entries.first else { return }
-        let tag = tags(line, head, flow)
+        line.finished = finish(line, head, flow)
+        now = max(now, line.start)
+        line.start = line.finished
         line.entries.removeFirst()
-        line.finished = tag.finish
-        now = max(now, tag.start)
         count -= 1
         tokens -= head.tokens
         lines[flow] = line

@@ -1,0 +1,184 @@
+@testable import Engine
+
+/// Splitmix64.
+struct Dice {
+    private var state: UInt64
+    init(_ seed: UInt64) { state = seed }
+
+    mutating func next() -> UInt64 {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var z = state
+        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
+        return z ^ (z >> 31)
+    }
+
+    mutating func below(_ bound: Int) -> Int { Int(next() % UInt64(max(1, bound))) }
+    mutating func chance(_ percent: Int) -> Bool { below(100) < percent }
+}
+
+/// Plays devices to a schedule: what it says is run takes time, ends in any order, and sometimes fails.
+struct ScheduleSimulation {
+    var schedule: Schedule
+    var dice: Dice
+    var now: UInt64 = 0
+    /// Percent of batches and handoffs that fail.
+    var failures = 0
+    private var running: [Schedule.BatchPlan] = []
+    private var closing: [(Schedule.ID, Int)] = []
+    private var handing: [Schedule.ID] = []
+    private(set) var ended: [Schedule.ID: EngineError?] = [:]
+    private(set) var order: [Schedule.ID] = []
+    private(set) var made: [Schedule.ID: [Int32]] = [:]
+    private(set) var routes: [Schedule.ID: Schedule.Admission] = [:]
+    private(set) var preempted = 0
+    private(set) var recomputed = 0
+    private(set) var largestQueue = 0
+    private(set) var wrongs: [String] = []
+    private var wanted: [Schedule.ID: Schedule.Arrival] = [:]
+    private var cancelled: Set<Schedule.ID> = []
+    /// Whose last token prefill made, and its KV has not arrived.
+    private var tentative: Set<Schedule.ID> = []
+
+    init(_ schedule: Schedule, seed: UInt64) {
+        self.schedule = schedule
+        dice = Dice(seed)
+    }
+
+    var isIdle: Bool { running.isEmpty && closing.isEmpty && handing.isEmpty }
+
+    /// What a request's stream is when nothing disturbs it: each token a function of all before it.
+    static func stream(_ arrival: Schedule.Arrival) -> [Int32] {
+        var tokens = arrival.prompt
+        for _ in 0..<max(1, arrival.maxTokens) { tokens.append(token(after: tokens)) }
+        return Array(tokens.dropFirst(arrival.prompt.count))
+    }
+
+    private static func token(after tokens: [Int32]) -> Int32 {
+        var hash: UInt64 = 7
+        for token in tokens { hash = (hash ^ UInt64(UInt32(bitPattern: token))) &* 0x1000_0000_01B3 }
+        return Int32(hash >> 40 & 0xFFFF)
+    }
+
+    mutating func arrive(_ arrival: Schedule.Arrival) {
+        wanted[arrival.id] = arrival
+        made[arrival.id] = []
+        step(.arrived(arrival))
+    }
+
+    mutating func cancel(_ id: Schedule.ID) {
+        cancelled.insert(id)
+        step(.cancelled(id))
+    }
+
+    mutating func step(_ event: Schedule.Event) {
+        now += 1000
+        for action in schedule.step(event, now: now) { take(action) }
+        largestQueue = max(largestQueue, schedule.queuedCount)
+        check()
+    }
+
+    /// One thing that is under way ends.
+    mutating func advance() {
+        let choices = running.count + closing.count + handing.count
+        guard choices > 0 else { return step(.tick) }
+        var pick = dice.below(choices)
+        if pick < running.count { return end(running.remove(at: pick)) }
+        pick -= running.count
+        if pick < closing.count {
+            let (id, _) = closing.remove(at: pick)
+            return step(.handoffClosed(id, lost: dice.chance(failures / 4)))
+        }
+        let id = handing.remove(at: pick - closing.count)
+        if dice.chance(failures) { return step(.handoffFailed(id, EngineError(.handoff, "lost"), lost: dice.chance(10))) }
+        tentative.remove(id)
+        step(.handedOver(id, exposed: 10))
+    }
+
+    mutating func runDry(_ limit: Int = 200_000) {
+        var left = limit
+        while !isIdle, left > 0 {
+            advance()
+            left -= 1
+        }
+        if left == 0 { wrongs.append("it never ends") }
+    }
+
+    private mutating func end(_ plan: Schedule.BatchPlan) {
+        if dice.chance(failures) {
+            return step(.batchFailed(stage: plan.stage, EngineError(.driver, "the device is gone"), lost: []))
+        }
+        var outcomes: [Schedule.Outcome] = []
+        for item in plan.items {
+            var kind = Schedule.Outcome.Kind.computed
+            if item.wantsToken { kind = sample(item) }
+            outcomes.append(.init(item.id, kind))
+            if item.carry?.isLast == true { handing.append(item.id) }
+        }
+        step(.batchDone(stage: plan.stage, outcomes))
+    }
+
+    private mutating func sample(_ item: Schedule.BatchPlan.Item) -> Schedule.Outcome.Kind {
+        guard let arrival = wanted[item.id], let so = made[item.id] else { return .computed }
+        let all = arrival.prompt + so
+        if item.start + item.tokens.count != all.count || item.tokens != Array(all[item.start...]) {
+            wrongs.append("request \(item.id): the batch holds \(item.start)+\(item.tokens.count) of \(all.count) tokens")
+        }
+        let token = Self.token(after: all)
+        made[item.id]?.append(token)
+        if item.carry != nil { tentative.insert(item.id) }
+        return so.count + 1 >= arrival.maxTokens ? .ended : .token(token)
+    }
+
+    private mutating func take(_ action: Schedule.Action) {
+        switch action {
+        case .admitted(let id, let admission):
+            if routes[id] == nil { order.append(id) }
+            routes[id] = admission
+        case .run(let plan):
+            if running.contains(where: { $0.stage == plan.stage }) { wrongs.append("stage \(plan.stage) runs two batches") }
+            if plan.tokenCount > schedule.stages[plan.stage].maxTokens || plan.items.count > schedule.stages[plan.stage].maxSequences {
+                wrongs.append("a batch of \(plan.tokenCount) tokens in \(plan.items.count) sequences is too large")
+            }
+            running.append(plan)
+        case .closeHandoff(let id, let stage): closing.append((id, stage))
+        case .preempted: preempted += 1
+        case .recomputed(let id, _):
+            recomputed += 1
+            handing.removeAll { $0 == id }
+            if tentative.remove(id) != nil { made[id]?.removeLast() }
+        case .ended(let id, let error):
+            if ended[id] != nil { wrongs.append("request \(id) ended twice") }
+            ended[id] = error
+            let whole = made[id].map { $0.count } ?? 0
+            if error == nil, !cancelled.contains(id), let arrival = wanted[id], Self.stream(arrival) != made[id] {
+                wrongs.append("request \(id) ended after \(whole) of \(arrival.maxTokens) tokens")
+            }
+        }
+    }
+
+    /// No block is leaked or owned by two that write to it.
+    private mutating func check() {
+        var holders = schedule.ledgers.map { [Int](repeating: 0, count: $0.blockCount) }
+        for sequence in schedule.sequences.values where sequence.phase != .waiting {
+            let pair = schedule.pairs[sequence.pair]
+            for block in sequence.here.table { holders[schedule.stages[pair.prefill].ledger][Int(block)] += 1 }
+            for block in sequence.there.table { holders[schedule.stages[pair.decode].ledger][Int(block)] += 1 }
+        }
+        for (index, ledger) in schedule.ledgers.enumerated() {
+            if !ledger.isSound { wrongs.append("ledger \(index) is not sound") }
+            if ledger.quarantinedCount == 0, ledger.holders != holders[index] { wrongs.append("ledger \(index) counts other holders than there are") }
+        }
+        for plan in running { check(plan) }
+    }
+
+    private mutating func check(_ plan: Schedule.BatchPlan) {
+        let ledger = schedule.ledgers[schedule.stages[plan.stage].ledger]
+        for item in plan.items {
+            let size = ledger.blockTokens
+            for block in Set((item.start..<item.start + item.tokens.count).map { item.table[$0 / size] }) where ledger.holders[Int(block)] > 1 {
+                wrongs.append("request \(item.id) writes to block \(block), which others hold")
+            }
+        }
+    }
+}
