@@ -19,7 +19,7 @@ final class Attention: @unchecked Sendable {
 
     /// q and out: [tokens][heads * headDim]. K and V of the batch are in the pool already.
     func run(
-        _ op: ProgramDescription.Operation, _ q: UnsafePointer<Float>, _ batch: Batch, _ pool: Pool, _ layer: Int, _ out: UnsafeMutablePointer<Float>
+        _ op: Step, _ q: UnsafePointer<Float>, _ batch: Batch, _ pool: Pool, _ layer: Int, _ out: UnsafeMutablePointer<Float>
     ) {
         let isFast = numerics.attendsInBF16 && kernels.table.pointee.attend_fast != nil && op.headDim % 32 == 0
         batch.positions.withUnsafeBufferPointer { positions in
@@ -34,7 +34,7 @@ final class Attention: @unchecked Sendable {
 
     /// Those with the most positions first, so that the last to run are short.
     private func makeTasks(
-        _ op: ProgramDescription.Operation, _ batch: Batch, _ pool: Pool, _ layer: Int, limit: Int, _ q: UnsafePointer<Float>,
+        _ op: Step, _ batch: Batch, _ pool: Pool, _ layer: Int, limit: Int, _ q: UnsafePointer<Float>,
         _ out: UnsafeMutablePointer<Float>, _ positions: UnsafePointer<UInt32>?, _ tables: UnsafePointer<UInt32>?
     ) {
         let d = pool.description
@@ -82,7 +82,7 @@ final class Attention: @unchecked Sendable {
     }
 
     /// Cuts the tasks into segments of positions; false when no task has more than one.
-    private func split(_ batch: Batch, _ op: ProgramDescription.Operation) -> Bool {
+    private func split(_ batch: Batch, _ op: Step) -> Bool {
         parts.removeAll(keepingCapacity: true)
         var at = 0
         for (index, task) in tasks.enumerated() {
@@ -96,7 +96,7 @@ final class Attention: @unchecked Sendable {
         return parts.count > tasks.count
     }
 
-    private func runParts(_ op: ProgramDescription.Operation, _ room: UnsafeMutablePointer<Float>, _ each: Int) {
+    private func runParts(_ op: Step, _ room: UnsafeMutablePointer<Float>, _ each: Int) {
         nonisolated(unsafe) let (room, table, found) = (room, kernels.table, found.base.assumingMemoryBound(to: Float.self))
         tasks.withUnsafeBufferPointer { tasks in
             parts.withUnsafeBufferPointer { parts in
