@@ -68,12 +68,18 @@ final class Attention: @unchecked Sendable {
 
     private func runTasks(_ isFast: Bool, _ room: UnsafeMutablePointer<Float>, _ each: Int) {
         let attend = isFast ? kernels.table.pointee.attend_fast : kernels.table.pointee.attend
+        // Where tasks are many tokens, what they compute hides what they read.
+        let ask = isFast && tasks.first?.count ?? 0 <= 4 ? kernels.table.pointee.attend_ask : nil
         nonisolated(unsafe) let room = room
         tasks.withUnsafeBufferPointer { tasks in
             nonisolated(unsafe) let tasks = tasks
             host.parallelFor(tasks.count, grain: 1) { begin, end, worker in
                 for index in begin..<end {
                     var task = tasks[index]
+                    if let ask, index + 1 < end {
+                        var next = tasks[index + 1]
+                        ask(&next, 0)
+                    }
                     task.scratch = room + worker * each
                     attend?(&task)
                 }
@@ -102,8 +108,13 @@ final class Attention: @unchecked Sendable {
             parts.withUnsafeBufferPointer { parts in
                 nonisolated(unsafe) let (tasks, parts) = (tasks, parts)
                 host.parallelFor(parts.count, grain: 1) { begin, end, worker in
-                    for part in parts[begin..<end] {
+                    for index in begin..<end {
+                        let part = parts[index]
                         var task = tasks[part.task]
+                        if index + 1 < end, parts[index + 1].task != part.task {
+                            var next = tasks[parts[index + 1].task]
+                            table.pointee.attend_ask(&next, UInt32(parts[index + 1].segment))
+                        }
                         task.scratch = room + worker * each
                         table.pointee.attend_segment(&task, UInt32(part.segment), found + part.at)
                     }
