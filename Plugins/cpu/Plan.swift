@@ -43,7 +43,9 @@ final class Plan: @unchecked Sendable {
         widened = try Self.widened(description, kernels)
         packedBytes = bytes
         packed = Panels(try MappedMemory(count: bytes, for: "repacked weights", largePages: true))
-        let weights = try Self.prepare(description, kernels, numerics, host, into: packed.base)
+        var packing = Packing(kernels: kernels, numerics: numerics, into: packed.base)
+        let weights = try packing.add(description)
+        packing.run(host) { description.report($0) }
         together = Self.together(description, weights)
         joinsBefore = Self.joins(together)
         var turns: [Turn] = []
@@ -147,11 +149,9 @@ final class Plan: @unchecked Sendable {
     private static func packedBytes(_ program: ProgramDescription, _ numerics: Numerics) -> Int {
         Set(program.operations.filter { $0.kind == .linear }.map { $0.inputs[1] }).reduce(0) { total, weight in
             let tensor = program.tensors[weight]
-            return total + aligned(PreparedWeight.packedBytes(tensor.dtype.kernelType, inputs: tensor.columns, outputs: tensor.rows, numerics))
+            return total + Packing.aligned(PreparedWeight.packedBytes(tensor.dtype.kernelType, inputs: tensor.columns, outputs: tensor.rows, numerics))
         }
     }
-
-    private static func aligned(_ bytes: Int) -> Int { (bytes + 63) / 64 * 64 }
 
     private static func together(_ program: ProgramDescription, _ weights: [PreparedWeight?]) -> [Int] {
         var together = [Int](repeating: 1, count: program.operations.count)
@@ -163,53 +163,5 @@ final class Plan: @unchecked Sendable {
             together[index] = together[index + 1] + 1
         }
         return together
-    }
-
-    private static func prepare(
-        _ program: ProgramDescription, _ kernels: Kernels, _ numerics: Numerics, _ host: Host, into room: UnsafeMutableRawPointer
-    ) throws(DriverFailure) -> [PreparedWeight?] {
-        var made: [Int: PreparedWeight] = [:]
-        var next = room
-        var all: [PreparedWeight?] = []
-        let count = max(1, program.operations.count)
-        for (index, op) in program.operations.enumerated() {
-            guard op.kind == .linear else { all.append(nil); continue }
-            if made[op.inputs[1]] == nil {
-                let weight = try weight(program, op.inputs[1], kernels, numerics, host, &next)
-                made[op.inputs[1]] = weight
-            }
-            all.append(made[op.inputs[1]])
-            program.report(Double(index) / Double(count))
-        }
-        program.report(1)
-        return all
-    }
-
-    private static func weight(
-        _ program: ProgramDescription, _ index: Int, _ kernels: Kernels, _ numerics: Numerics, _ host: Host,
-        _ next: inout UnsafeMutableRawPointer
-    ) throws(DriverFailure) -> PreparedWeight {
-        let tensor = program.tensors[index]
-        let stored = try tensor.bytes()
-        let (inputs, outputs) = (tensor.columns, tensor.rows)
-        let from = tensor.dtype.kernelType
-        let (rowBytes, file) = (cpuk_bytes(from, inputs), tensor.buffer as? HostBuffer)
-        let (form, type) = PreparedWeight.form(from, inputs: inputs, numerics)
-        guard form != .rows else { return PreparedWeight(form: form, type: type, base: stored, inputs: inputs, outputs: outputs) }
-        let weight = PreparedWeight(form: form, type: type, base: next, inputs: inputs, outputs: outputs)
-        nonisolated(unsafe) let (target, source, table) = (next, stored, kernels.table)
-        host.parallelFor(weight.panelCount, grain: 4) { begin, end, _ in
-            withUnsafeTemporaryAllocation(of: Float.self, capacity: inputs) { row in
-                for panel in begin..<end {
-                    let (width, place) = (min(16, outputs - panel * 16), target + panel * weight.panelBytes)
-                    if form == .packed { table.pointee.pack(type, source, inputs, panel * 16, width, place) } else {
-                        cpuk_pack_panel(table, from, source, inputs, panel * 16, width, type, place, row.baseAddress)
-                    }
-                }
-                file?.release(tensor.offset + begin * 16 * rowBytes..<tensor.offset + min(end * 16, outputs) * rowBytes)
-            }
-        }
-        next += aligned(weight.panelCount * weight.panelBytes)
-        return weight
     }
 }
