@@ -6,7 +6,11 @@ MANIFEST ?= Examples/disaggregated.yaml
 PROMPT ?= What is gravity? Answer in one sentence.
 PACKAGES = libffi-dev pkg-config python3-pip
 
-.PHONY: run test build model setup clean
+# The folder where `make bench` writes, and how many interleaved repeats it makes.
+BENCH = .build/bench
+REPEATS ?= 5
+
+.PHONY: run test build model setup clean bench
 
 run: build model
 	@echo
@@ -19,6 +23,10 @@ test: setup
 	.build/debug/baton model pull
 	@set -o pipefail; swift test --skip-build 2>&1 | grep -v -E '^◇ |^✔ Test (case )?passing' | tee .build/test.log \
 	  || { echo; echo "What failed (the whole log: .build/test.log):"; grep -E '^✘' .build/test.log | cut -c1-800; exit 1; }
+
+# Baton beside llama.cpp on this machine: a table, bench.json and bench.svg. The peer is built from PyPI's llama-cpp-python into a cache.
+bench: build model
+	@python3 Benchmarks/bench.py --baton $(BATON) --manifest Examples/aggregated.yaml --model "$$($(BATON) model pull | tail -1)" --repeats $(REPEATS) --out $(BENCH)
 
 build: setup
 	swift build -c $(CONFIG)

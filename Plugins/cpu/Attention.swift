@@ -19,7 +19,7 @@ final class Attention: @unchecked Sendable {
 
     /// q and out: [tokens][heads * headDim]. K and V of the batch are in the pool already.
     func run(
-        _ op: ProgramDescription.Operation, _ q: UnsafePointer<Float>, _ batch: Batch, _ pool: Pool, _ layer: Int, _ out: UnsafeMutablePointer<Float>
+        _ op: Step, _ q: UnsafePointer<Float>, _ batch: Batch, _ pool: Pool, _ layer: Int, _ out: UnsafeMutablePointer<Float>
     ) {
         let isFast = numerics.attendsInBF16 && kernels.table.pointee.attend_fast != nil && op.headDim % 32 == 0
         batch.positions.withUnsafeBufferPointer { positions in
@@ -34,7 +34,7 @@ final class Attention: @unchecked Sendable {
 
     /// Those with the most positions first, so that the last to run are short.
     private func makeTasks(
-        _ op: ProgramDescription.Operation, _ batch: Batch, _ pool: Pool, _ layer: Int, limit: Int, _ q: UnsafePointer<Float>,
+        _ op: Step, _ batch: Batch, _ pool: Pool, _ layer: Int, limit: Int, _ q: UnsafePointer<Float>,
         _ out: UnsafeMutablePointer<Float>, _ positions: UnsafePointer<UInt32>?, _ tables: UnsafePointer<UInt32>?
     ) {
         let d = pool.description
@@ -68,12 +68,18 @@ final class Attention: @unchecked Sendable {
 
     private func runTasks(_ isFast: Bool, _ room: UnsafeMutablePointer<Float>, _ each: Int) {
         let attend = isFast ? kernels.table.pointee.attend_fast : kernels.table.pointee.attend
+        // Where tasks are many tokens, what they compute hides what they read.
+        let ask = isFast && tasks.first?.count ?? 0 <= 4 ? kernels.table.pointee.attend_ask : nil
         nonisolated(unsafe) let room = room
         tasks.withUnsafeBufferPointer { tasks in
             nonisolated(unsafe) let tasks = tasks
             host.parallelFor(tasks.count, grain: 1) { begin, end, worker in
                 for index in begin..<end {
                     var task = tasks[index]
+                    if let ask, index + 1 < end {
+                        var next = tasks[index + 1]
+                        ask(&next, 0)
+                    }
                     task.scratch = room + worker * each
                     attend?(&task)
                 }
@@ -82,7 +88,7 @@ final class Attention: @unchecked Sendable {
     }
 
     /// Cuts the tasks into segments of positions; false when no task has more than one.
-    private func split(_ batch: Batch, _ op: ProgramDescription.Operation) -> Bool {
+    private func split(_ batch: Batch, _ op: Step) -> Bool {
         parts.removeAll(keepingCapacity: true)
         var at = 0
         for (index, task) in tasks.enumerated() {
@@ -96,14 +102,19 @@ final class Attention: @unchecked Sendable {
         return parts.count > tasks.count
     }
 
-    private func runParts(_ op: ProgramDescription.Operation, _ room: UnsafeMutablePointer<Float>, _ each: Int) {
+    private func runParts(_ op: Step, _ room: UnsafeMutablePointer<Float>, _ each: Int) {
         nonisolated(unsafe) let (room, table, found) = (room, kernels.table, found.base.assumingMemoryBound(to: Float.self))
         tasks.withUnsafeBufferPointer { tasks in
             parts.withUnsafeBufferPointer { parts in
                 nonisolated(unsafe) let (tasks, parts) = (tasks, parts)
                 host.parallelFor(parts.count, grain: 1) { begin, end, worker in
-                    for part in parts[begin..<end] {
+                    for index in begin..<end {
+                        let part = parts[index]
                         var task = tasks[part.task]
+                        if index + 1 < end, parts[index + 1].task != part.task {
+                            var next = tasks[parts[index + 1].task]
+                            table.pointee.attend_ask(&next, UInt32(parts[index + 1].segment))
+                        }
                         task.scratch = room + worker * each
                         table.pointee.attend_segment(&task, UInt32(part.segment), found + part.at)
                     }

@@ -44,6 +44,11 @@ final class HostBuffer: BufferImplementation, @unchecked Sendable {
         if case .imported(let memory) = keeper { memory.release(range) }
     }
 
+    /// The range will be read at once.
+    func fetch(_ range: Range<Int>) {
+        if case .imported(let memory) = keeper { memory.fetch(range) }
+    }
+
     func write(_ offset: Int, _ source: UnsafeRawBufferPointer) throws(DriverFailure) {
         guard access.contains(.write) else { throw DriverFailure(.permissionDenied, "the buffer was imported for reading; import it for writing") }
         guard let from = source.baseAddress else { return }

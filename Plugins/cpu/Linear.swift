@@ -85,13 +85,11 @@ final class Linear: @unchecked Sendable {
     }
 
     /// Shares out `unit` panels at a time of all operations; `body` hears an operation, a range of its panels, and the worker.
-    /// For few tokens, when memory is what limits, every worker gets one equal share.
     private func share(
-        _ operations: [Operation], unit: Int, tokens: Int, _ body: (Operation, Int, Int, Int) -> Void
+        _ operations: [Operation], unit: Int, _ body: (Operation, Int, Int, Int) -> Void
     ) {
         let units = operations.reduce(0) { $0 + ($1.weight.panelCount + unit - 1) / unit }
-        let grain = tokens <= 8 ? (units + host.workerCount - 1) / host.workerCount : 1
-        host.parallelFor(units, grain: grain) { begin, end, worker in
+        host.parallelFor(units, grain: 1) { begin, end, worker in
             var first = 0
             for operation in operations {
                 let panels = operation.weight.panelCount
@@ -108,7 +106,7 @@ final class Linear: @unchecked Sendable {
         let each = cpuk_opened_bytes(inputs)
         nonisolated(unsafe) let input = quantisedInput(tokens: tokens, inputs: inputs)
         nonisolated(unsafe) let (scratch, table) = (opened.room(each * host.workerCount), kernels.table)
-        share(operations, unit: tokens <= 8 ? 1 : 2, tokens: tokens) { operation, first, last, worker in
+        share(operations, unit: tokens <= 8 ? 1 : 2) { operation, first, last, worker in
             var input = input
             let weight = operation.weight
             table.pointee.linear_packed(
@@ -119,7 +117,7 @@ final class Linear: @unchecked Sendable {
 
     private func pairs(_ operations: [Operation], _ tokens: Int) {
         nonisolated(unsafe) let (x, table) = (UnsafePointer(rounded.base.assumingMemoryBound(to: UInt16.self)), kernels.table)
-        share(operations, unit: 4, tokens: tokens) { operation, first, last, _ in
+        share(operations, unit: 4) { operation, first, last, _ in
             let weight = operation.weight
             table.pointee.linear_pairs(
                 weight.base, (weight.inputs + 1) / 2 * 2, first, last, weight.outputs, x, tokens, operation.bias, operation.out, weight.outputs)
@@ -128,7 +126,7 @@ final class Linear: @unchecked Sendable {
 
     private func panels(_ operations: [Operation], _ tokens: Int) {
         nonisolated(unsafe) let (x, table) = (UnsafePointer(rounded.base.assumingMemoryBound(to: Float.self)), kernels.table)
-        share(operations, unit: 1, tokens: tokens) { operation, first, last, _ in
+        share(operations, unit: 1) { operation, first, last, _ in
             let weight = operation.weight
             for panel in first..<last {
                 table.pointee.linear_panel(

@@ -1,23 +1,37 @@
 import CPUKernels
 import DriverKit
 
-/// A compiled program: weights readied, activations placed in slots that are used again once their last reader has run.
+/// A compiled program: weights readied, operations turned into steps, activations placed.
 final class Plan: @unchecked Sendable {
     let description: ProgramDescription
-    /// For each op that is linear, its weight; indexed like `description.operations`.
-    let weights: [PreparedWeight?]
-    /// Slot of each activation; -1 for weights, inputs and outputs, which lie elsewhere.
-    let slots: [Int]
-    /// Floats in a row of each slot.
-    let slotWidths: [Int]
-    /// For each op, how many linear ops from it on share their input and the form of their weights, so that they run as one.
+    let steps: [Step]
+    /// Activations of a batch of few tokens, step by step, and of many, tile by tile.
+    let whole: Workspace
+    let tiled: Workspace
+    /// Whether every linear step can run for some tokens at a time.
+    let canTile: Bool
+    /// For each step, how many linear ones from it on share their input and the form of their weights, so that they run as one; and whether
+    /// it is run by one before it.
     let together: [Int]
+    let joinsBefore: [Bool]
+    /// What rope turns by, each once.
+    let turns: [Turn]
+    /// Inputs and outputs that steps read or write.
+    let boundTensors: [Int]
+    /// The most rows of an activation whose rows are a fixed count.
+    let fixedRows: Int
     /// Panels made at compile, charged to the device.
     let packedBytes: Int
     private let packed: Panels
     private let reserved: MemoryBudget.Reservation
-    /// Biases of linear operations in f32, by tensor, where they are stored otherwise.
-    private let biases: [Int: Scratch]
+    /// Vectors and matrices that steps use in f32, by tensor, where they are stored otherwise.
+    private let widened: [Int: Scratch]
+    private let workers: Int
+
+    struct Turn: Hashable {
+        var dims: Int
+        var base, scale: Float
+    }
 
     init(
         _ description: ProgramDescription, kernels: Kernels, numerics: Numerics, host: Host, budget: MemoryBudget
@@ -26,13 +40,62 @@ final class Plan: @unchecked Sendable {
         try Self.checkDTypes(description)
         let bytes = Self.packedBytes(description, numerics)
         reserved = try budget.hold(bytes, for: "repacked weights")
-        biases = try Self.biases(description, kernels)
+        widened = try Self.widened(description, kernels)
         packedBytes = bytes
         packed = Panels(try MappedMemory(count: bytes, for: "repacked weights", largePages: true))
-        weights = try Self.prepare(description, kernels, numerics, host, into: packed.base)
+        var packing = Packing(kernels: kernels, numerics: numerics, into: packed.base)
+        let weights = try packing.add(description)
+        packing.run(host) { description.report($0) }
         together = Self.together(description, weights)
-        (slots, slotWidths) = Self.place(description)
+        joinsBefore = Self.joins(together)
+        var turns: [Turn] = []
+        steps = try Self.steps(description, weights, widened, &turns)
+        self.turns = turns
+        whole = Workspace(description, steps, tiled: false)
+        tiled = Workspace(description, steps, tiled: true)
+        canTile = weights.allSatisfy { $0.map { RowLinear.takes($0.form) } ?? true }
+        boundTensors = Self.bound(description)
+        fixedRows = Self.fixedRows(description)
+        workers = host.workerCount
         try checkWorkspace(budget)
+    }
+
+    private static func bound(_ program: ProgramDescription) -> [Int] {
+        let used = Set(program.operations.flatMap { $0.inputs + [$0.output] })
+        return program.tensors.indices.filter { used.contains($0) && [.input, .output].contains(program.tensors[$0].role) }
+    }
+
+    private static func joins(_ together: [Int]) -> [Bool] {
+        together.indices.map { index in index > 0 && together[index - 1] > 1 }
+    }
+
+    private static func steps(
+        _ program: ProgramDescription, _ weights: [PreparedWeight?], _ widened: [Int: Scratch], _ turns: inout [Turn]
+    ) throws(DriverFailure) -> [Step] {
+        func floats(_ tensor: Int) throws(DriverFailure) -> UnsafePointer<Float> {
+            if let wide = widened[tensor] { return UnsafePointer(wide.base.assumingMemoryBound(to: Float.self)) }
+            return try program.tensors[tensor].bytes().assumingMemoryBound(to: Float.self)
+        }
+        var steps: [Step] = []
+        for (index, op) in program.operations.enumerated() {
+            var turn = 0
+            if op.kind == .rope {
+                let wanted = Turn(dims: op.ropeDims, base: op.ropeBase, scale: op.ropeScale)
+                turn = turns.firstIndex(of: wanted) ?? turns.count
+                if turn == turns.count { turns.append(wanted) }
+            }
+            let bias = op.kind == .linear && op.inputs.count > 2 ? try floats(op.inputs[2]) : nil
+            let other = isWidened(op, program) ? try floats(op.inputs[1]) : nil
+            steps.append(
+                try Step(
+                    op, program, weight: weights[index], bias: bias, floats: other, turnsBefore: turns[..<min(turn, turns.count)].reduce(0) { $0 + $1.dims }))
+        }
+        return steps
+    }
+
+    /// Whether the second input is a weight that is used in f32 as it is.
+    private static func isWidened(_ op: ProgramDescription.Operation, _ program: ProgramDescription) -> Bool {
+        [.rmsNorm, .add, .mul].contains(op.kind) && program.tensors[op.inputs[1]].role == .weight
     }
 
     private final class Panels {
@@ -41,12 +104,8 @@ final class Plan: @unchecked Sendable {
         init(_ memory: consuming MappedMemory) { self.memory = memory }
     }
 
-    /// Floats that a slot takes for a batch of `tokens`, whole lines of 16.
-    func slotFloats(_ slot: Int, tokens: Int) -> Int { (slotWidths[slot] * max(tokens, fixedRows) + 15) / 16 * 16 }
-
-    /// The most rows of an activation whose rows are a fixed count.
-    private var fixedRows: Int {
-        description.tensors.reduce(1) { most, tensor in
+    private static func fixedRows(_ program: ProgramDescription) -> Int {
+        program.tensors.reduce(1) { most, tensor in
             guard tensor.role == .activation, case .fixed(let rows) = tensor.rowsKind else { return most }
             return max(most, rows)
         }
@@ -54,13 +113,11 @@ final class Plan: @unchecked Sendable {
 
     /// Bytes of the activations of the largest batch; `Int.max` where they are more than can be said.
     var workspaceBytes: Int {
-        var total = 0
-        for width in slotWidths {
-            let (floats, overflow) = width.multipliedReportingOverflow(by: max(fixedRows, description.maxTokens))
-            guard !overflow, floats < Int.max / 8, total < Int.max / 2 else { return .max }
-            total += floats * 4
-        }
-        return total
+        let rows = max(fixedRows, description.maxTokens)
+        guard let whole = whole.shared.floats(rows: rows), let shared = tiled.shared.floats(rows: rows),
+            let inner = tiled.inner.floats(rows: Execution.tile), inner < Int.max / 4096
+        else { return .max }
+        return 4 * (canTile ? max(whole, shared + inner * workers) : whole)
     }
 
     private func checkWorkspace(_ budget: MemoryBudget) throws(DriverFailure) {
@@ -76,33 +133,25 @@ final class Plan: @unchecked Sendable {
         }
     }
 
-    private static func biases(_ program: ProgramDescription, _ kernels: Kernels) throws(DriverFailure) -> [Int: Scratch] {
+    private static func widened(_ program: ProgramDescription, _ kernels: Kernels) throws(DriverFailure) -> [Int: Scratch] {
         var made: [Int: Scratch] = [:]
-        for op in program.operations where op.kind == .linear && op.inputs.count > 2 {
-            let tensor = program.tensors[op.inputs[2]]
-            guard tensor.dtype != .f32 else { continue }
-            let wide = Scratch()
-            kernels.table.pointee.dequantise(tensor.dtype.kernelType, try tensor.bytes(), wide.floats(tensor.columns), tensor.columns)
-            made[op.inputs[2]] = wide
+        for op in program.operations {
+            let used = op.kind == .linear && op.inputs.count > 2 ? op.inputs[2] : isWidened(op, program) ? op.inputs[1] : -1
+            guard used >= 0, made[used] == nil, program.tensors[used].dtype != .f32 else { continue }
+            let (tensor, wide) = (program.tensors[used], Scratch())
+            let count = tensor.elements()
+            kernels.table.pointee.dequantise(tensor.dtype.kernelType, try tensor.bytes(), wide.floats(count), count)
+            made[used] = wide
         }
         return made
-    }
-
-    /// The bias of a linear operation in f32; nil for none. It lives as long as the plan and the weights' buffers.
-    func bias(_ op: ProgramDescription.Operation) throws(DriverFailure) -> UnsafePointer<Float>? {
-        guard op.inputs.count > 2 else { return nil }
-        if let wide = biases[op.inputs[2]] { return UnsafePointer(wide.base.assumingMemoryBound(to: Float.self)) }
-        return try description.tensors[op.inputs[2]].bytes().assumingMemoryBound(to: Float.self)
     }
 
     private static func packedBytes(_ program: ProgramDescription, _ numerics: Numerics) -> Int {
         Set(program.operations.filter { $0.kind == .linear }.map { $0.inputs[1] }).reduce(0) { total, weight in
             let tensor = program.tensors[weight]
-            return total + aligned(PreparedWeight.packedBytes(tensor.dtype.kernelType, inputs: tensor.columns, outputs: tensor.rows, numerics))
+            return total + Packing.aligned(PreparedWeight.packedBytes(tensor.dtype.kernelType, inputs: tensor.columns, outputs: tensor.rows, numerics))
         }
     }
-
-    private static func aligned(_ bytes: Int) -> Int { (bytes + 63) / 64 * 64 }
 
     private static func together(_ program: ProgramDescription, _ weights: [PreparedWeight?]) -> [Int] {
         var together = [Int](repeating: 1, count: program.operations.count)
@@ -114,77 +163,5 @@ final class Plan: @unchecked Sendable {
             together[index] = together[index + 1] + 1
         }
         return together
-    }
-
-    private static func prepare(
-        _ program: ProgramDescription, _ kernels: Kernels, _ numerics: Numerics, _ host: Host, into room: UnsafeMutableRawPointer
-    ) throws(DriverFailure) -> [PreparedWeight?] {
-        var made: [Int: PreparedWeight] = [:]
-        var next = room
-        var all: [PreparedWeight?] = []
-        let count = max(1, program.operations.count)
-        for (index, op) in program.operations.enumerated() {
-            guard op.kind == .linear else { all.append(nil); continue }
-            if made[op.inputs[1]] == nil {
-                let weight = try weight(program, op.inputs[1], kernels, numerics, host, &next)
-                made[op.inputs[1]] = weight
-            }
-            all.append(made[op.inputs[1]])
-            program.report(Double(index) / Double(count))
-        }
-        program.report(1)
-        return all
-    }
-
-    private static func weight(
-        _ program: ProgramDescription, _ index: Int, _ kernels: Kernels, _ numerics: Numerics, _ host: Host,
-        _ next: inout UnsafeMutableRawPointer
-    ) throws(DriverFailure) -> PreparedWeight {
-        let tensor = program.tensors[index]
-        let stored = try tensor.bytes()
-        let (inputs, outputs) = (tensor.columns, tensor.rows)
-        let from = tensor.dtype.kernelType
-        let (rowBytes, file) = (cpuk_bytes(from, inputs), tensor.buffer as? HostBuffer)
-        let (form, type) = PreparedWeight.form(from, inputs: inputs, numerics)
-        guard form != .rows else { return PreparedWeight(form: form, type: type, base: stored, inputs: inputs, outputs: outputs) }
-        let weight = PreparedWeight(form: form, type: type, base: next, inputs: inputs, outputs: outputs)
-        nonisolated(unsafe) let (target, source, table) = (next, stored, kernels.table)
-        host.parallelFor(weight.panelCount, grain: 4) { begin, end, _ in
-            withUnsafeTemporaryAllocation(of: Float.self, capacity: inputs) { row in
-                for panel in begin..<end {
-                    let (width, place) = (min(16, outputs - panel * 16), target + panel * weight.panelBytes)
-                    if form == .packed { table.pointee.pack(type, source, inputs, panel * 16, width, place) } else {
-                        cpuk_pack_panel(table, from, source, inputs, panel * 16, width, type, place, row.baseAddress)
-                    }
-                }
-                file?.release(tensor.offset + begin * 16 * rowBytes..<tensor.offset + min(end * 16, outputs) * rowBytes)
-            }
-        }
-        next += aligned(weight.panelCount * weight.panelBytes)
-        return weight
-    }
-
-    /// Slots by liveness: a slot is free again after the op that last reads what is in it.
-    private static func place(_ program: ProgramDescription) -> (slots: [Int], widths: [Int]) {
-        var lastUse = [Int](repeating: -1, count: program.tensors.count)
-        for (index, op) in program.operations.enumerated() {
-            for input in op.inputs { lastUse[input] = index }
-            lastUse[op.output] = max(lastUse[op.output], index)
-        }
-        var slots = [Int](repeating: -1, count: program.tensors.count)
-        var widths: [Int] = []
-        var free: [Int] = []
-        for (index, op) in program.operations.enumerated() {
-            let tensor = program.tensors[op.output]
-            if tensor.role == .activation {
-                let width = tensor.columns
-                let fitting = free.indices.min { abs(widths[free[$0]] - width) < abs(widths[free[$1]] - width) }
-                let slot = fitting.map { free.remove(at: $0) } ?? widths.count
-                if slot == widths.count { widths.append(width) } else { widths[slot] = max(widths[slot], width) }
-                slots[op.output] = slot
-            }
-            for tensor in Set(op.inputs + [op.output]) where lastUse[tensor] == index && slots[tensor] >= 0 { free.append(slots[tensor]) }
-        }
-        return (slots, widths)
     }
 }

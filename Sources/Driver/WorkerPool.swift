@@ -4,7 +4,8 @@ import Synchronization
 
 /// The one pool of worker threads of the process. Drivers reach it through `baton_host.parallel_for`; they start none of their own.
 ///
-/// A job is a range of indices cut into pieces; the caller works too. Workers spin for a moment after a job, because the next
+/// A job is a range of indices cut into pieces; the caller works too. Each thread has an equal run of pieces that lie together, so that it
+/// reads memory in one stream, and helps the others with theirs when it is done. Workers spin for a moment after a job, because the next
 /// one usually follows within microseconds, then park. While the pool is taken, whether by another thread or by
 /// an outer call of the same one, a job runs whole on the thread that asked: nothing ever waits for the pool.
 public final class WorkerPool: @unchecked Sendable {
@@ -27,7 +28,9 @@ public final class WorkerPool: @unchecked Sendable {
     private let taken = Atomic<Bool>(false)
     /// Odd while a job is open.
     private let generation = Atomic<UInt64>(0)
-    private let next = Atomic<UInt64>(0)
+    /// The next piece of each thread's run, a cache line each.
+    private let next: UnsafeMutablePointer<Atomic<UInt64>>
+    private static let line = 64 / MemoryLayout<Atomic<UInt64>>.stride
     /// Workers that may be looking at `job`.
     private let inside = Atomic<Int>(0)
     private let parked = Atomic<Int>(0)
@@ -38,6 +41,8 @@ public final class WorkerPool: @unchecked Sendable {
     public init(threads: Int? = nil) {
         let wanted = threads ?? getenv("BATON_THREADS").flatMap { Int(String(cString: $0)) } ?? Int(chost_processors())
         count = min(max(1, wanted), 1024)
+        next = .allocate(capacity: count * Self.line)
+        for index in 0..<count * Self.line { (next + index).initialize(to: Atomic(0)) }
         for index in 1..<max(count, 1) { start(worker: UInt32(index)) }
     }
 
@@ -48,23 +53,34 @@ public final class WorkerPool: @unchecked Sendable {
         guard count > 1, total > piece, taken.compareExchange(expected: false, desired: true, ordering: .acquiring).exchanged else {
             return body(user, 0, total, 0)
         }
-        job = Job(body: body, user: user, count: total, piece: piece)
-        next.store(0, ordering: .relaxed)
+        let made = Job(body: body, user: user, count: total, piece: piece)
+        job = made
+        for thread in 0..<count { next[thread * Self.line].store(first(of: thread, made), ordering: .relaxed) }
         generation.add(1, ordering: .sequentiallyConsistent)
         if parked.load(ordering: .sequentiallyConsistent) > 0 { gate.openAll() }
-        work(Job(body: body, user: user, count: total, piece: piece), worker: 0)
+        work(made, worker: 0)
         generation.add(1, ordering: .sequentiallyConsistent)
         while inside.load(ordering: .sequentiallyConsistent) > 0 { chost_relax() }
         taken.store(false, ordering: .releasing)
     }
 
+    /// The first piece of a thread's run.
+    private func first(of thread: Int, _ job: Job) -> UInt64 {
+        let (quotient, rest) = job.pieces.quotientAndRemainder(dividingBy: UInt64(count))
+        return quotient * UInt64(thread) + min(UInt64(thread), rest)
+    }
+
+    /// Its own run first, then what is left of the others'.
     private func work(_ job: Job, worker: UInt32) {
-        let pieces = job.pieces
-        while true {
-            let index = next.add(1, ordering: .relaxed).oldValue
-            guard index < pieces else { return }
-            let begin = index * job.piece
-            job.body(job.user, begin, begin + min(job.piece, job.count - begin), worker)
+        for turn in 0..<count {
+            let thread = (Int(worker) + turn) % count
+            let end = first(of: thread + 1, job)
+            while true {
+                let index = next[thread * Self.line].add(1, ordering: .relaxed).oldValue
+                guard index < end else { break }
+                let begin = index * job.piece
+                job.body(job.user, begin, begin + min(job.piece, job.count - begin), worker)
+            }
         }
     }
 

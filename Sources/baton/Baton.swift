@@ -12,6 +12,7 @@ struct Baton: ParsableCommand {
             EXAMPLES
               baton run Examples/disaggregated.yaml --prompt "What is gravity?"
               baton explain Examples/disaggregated.yaml --svg plan.svg
+              baton bench Examples/aggregated.yaml -p 512 -n 128
               baton drivers --json
               baton call libm.so.6 'f64 cos(f64)' 0.5
 
@@ -26,7 +27,7 @@ struct Baton: ParsableCommand {
               BATON_CPU_ISA                                scalar, avx2 or avx512 for the cpu driver
             """,
         version: "1.0.0",
-        subcommands: [Run.self, ScoreCommand.self, Tokenize.self, Explain.self, Drivers.self, Devices.self, Call.self, ModelCommand.self])
+        subcommands: [Run.self, ScoreCommand.self, Tokenize.self, Explain.self, Drivers.self, Devices.self, Bench.self, Call.self, ModelCommand.self])
 
     /// Failures are one line on standard error; the exit code says whose they are.
     static func main() {

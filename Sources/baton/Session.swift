@@ -11,12 +11,13 @@ struct Session {
     let catalog: DriverCatalog
     let folder: String
 
-    init(manifest path: String) throws {
+    /// - Parameter threads: of the worker pool; nil for BATON_THREADS, else one for each processor.
+    init(manifest path: String, threads: Int? = nil) throws {
         graph = try Graph(proving: try Manifest(contentsOf: path))
         for warning in graph.warnings { Terminal.note("baton: \(warning)") }
         folder = Files.folder(of: path)
         model = try ModelFile(path: try Self.resolve(graph.manifest.model.value, folder))
-        catalog = DriverCatalog()
+        catalog = DriverCatalog(host: HostServices(workers: WorkerPool(threads: threads)))
     }
 
     private static func resolve(_ model: Manifest.Model, _ folder: String) throws -> String {
@@ -26,11 +27,12 @@ struct Session {
         }
     }
 
-    /// Where each stage goes. Opens no device.
-    func place() throws -> Placement {
+    /// Where each stage goes, for `sequences` of `context` tokens (nil: the manifest's) at once. Opens no device.
+    func place(context: Int? = nil, sequences: Int = 1) throws -> Placement {
         try Placement(
             model: model, prefill: devices(of: graph.prefill, "prefill"), decode: devices(of: graph.decode, "decode"),
-            wire: DType(name: graph.handoff.dtype.value.rawValue), context: graph.manifest.context?.value, catalog: catalog)
+            wire: DType(name: graph.handoff.dtype.value.rawValue), context: context ?? graph.manifest.context?.value, sequences: sequences,
+            catalog: catalog)
     }
 
     private func devices(of stage: Graph.Node, _ name: String) -> StageDevices {

@@ -45,13 +45,27 @@ public final class HostMemory: @unchecked Sendable {
         return (UnsafeMutableRawBufferPointer(start: made, count: length), made + (memory.offset - start))
     }
 
-    /// Lets go of the pages of a range that will not be read soon: what is in them stays in the file or memfd, and comes back when it is read.
-    /// Nothing happens to host memory, which is somebody else's.
+    /// Lets go of the pages that lie wholly in a range which will not be read soon: what is in them stays in the file or memfd, and comes back
+    /// when it is read. Nothing happens to host memory, which is somebody else's.
     public func release(_ range: Range<Int>) {
-        guard let mapping, let start = mapping.baseAddress, range.lowerBound >= 0, range.upperBound <= length, !range.isEmpty else { return }
+        guard let pages = pages(range, outward: false) else { return }
+        madvise(pages.baseAddress, pages.count, MADV_DONTNEED)
+    }
+
+    /// Brings in the pages of a range that will be read at once, no others. Where the system cannot, they come one by one as they are read.
+    public func fetch(_ range: Range<Int>) {
+        guard let pages = pages(range, outward: true) else { return }
+        madvise(pages.baseAddress, pages.count, 22 /* MADV_POPULATE_READ, Linux 5.14 */)
+    }
+
+    /// The pages of the mapping that a range lies in, or those that lie in it.
+    private func pages(_ range: Range<Int>, outward: Bool) -> UnsafeMutableRawBufferPointer? {
+        guard let mapping, let start = mapping.baseAddress, range.lowerBound >= 0, range.upperBound <= length, !range.isEmpty else { return nil }
         let page = sysconf(Int32(_SC_PAGESIZE))
-        let first = (base - start + range.lowerBound) / page * page
-        madvise(start + first, min(base - start + range.upperBound, mapping.count) - first, MADV_DONTNEED)
+        let (from, to) = (base - start + range.lowerBound, base - start + range.upperBound)
+        let first = (outward ? from : from + page - 1) / page * page
+        let last = outward || to == mapping.count ? to : to / page * page
+        return first < last ? UnsafeMutableRawBufferPointer(start: start + first, count: last - first) : nil
     }
 
     deinit {

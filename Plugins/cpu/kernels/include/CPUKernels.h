@@ -89,6 +89,8 @@ struct cpuk_table {
   /// The same in bf16 with f32 sums, for dim a multiple of 32; null where the processor has no such instructions. A task may have up to
   /// CPUK_FAST_TOKENS tokens.
   void (*attend_fast)(const struct cpuk_attention *task);
+  /// Asks memory for the KV that a task, or a segment of it, reads first; for when another is about to run.
+  void (*attend_ask)(const struct cpuk_attention *task, uint32_t segment);
   /// The same in parts, for more threads than tasks: each segment of CPUK_SEGMENT positions into cpuk_segment_floats floats of its own, one
   /// after another in memory, then all of them merged into `out`. The results are attend_fast's, bit for bit.
   void (*attend_segment)(const struct cpuk_attention *task, uint32_t segment, float *found);

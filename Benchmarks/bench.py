@@ -1,0 +1,284 @@
+#!/usr/bin/env python3
+"""Measures Baton beside its peers on this machine and the same file: interleaved repeats, medians and ranges, a table, JSON and a picture.
+
+Called by `make bench`. A peer that cannot be had is left out, with the reason on standard error.
+"""
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+PROMPT = "The capital of France is"
+
+
+def say(words):
+    print(words, file=sys.stderr, flush=True)
+
+
+def output(command, **more):
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **more)
+    if done.returncode != 0:
+        raise RuntimeError(f"{os.path.basename(command[0])} ended with {done.returncode}: {done.stderr.strip().splitlines()[-1:] or ''}")
+    return done.stdout
+
+
+def first_byte(command):
+    """Seconds from exec to the first byte of standard output, and the process's peak resident bytes."""
+    began = time.monotonic()
+    child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL)
+    # Some print blank lines before the text: the first byte that is none.
+    while True:
+        byte = child.stdout.read(1)
+        if not byte or not byte.isspace():
+            break
+    took = time.monotonic() - began
+    child.stdout.read()
+    _, status, usage = os.wait4(child.pid, 0)
+    if status != 0 or not byte:
+        raise RuntimeError(f"{os.path.basename(command[0])} printed nothing or ended with {status}")
+    return took, usage.ru_maxrss * 1024
+
+
+class Baton:
+    def __init__(self, name, command, manifest, threads):
+        self.name, self.command, self.manifest, self.threads = name, command, manifest, threads
+
+    def rows(self, *arguments):
+        text = output([self.command, "bench", self.manifest, "-t", str(self.threads), "-r", "1", "--json", *map(str, arguments)])
+        return [row for row in json.loads(text)["rows"] if row["clock"] == "wall"]
+
+    def prefill(self, tokens, depth):
+        return self.rows("-p", tokens, "-n", 0, "-d", depth)[0]["tok_s"][0]
+
+    def decode(self, tokens, depth):
+        return self.rows("-p", 0, "-n", tokens, "-d", depth)[0]["tok_s"][0]
+
+    def batched(self, batches, prompt, tokens):
+        rows = self.rows("-p", 0, "-n", tokens, "-d", prompt, "-b", ",".join(map(str, batches)))
+        return {row["batch"]: row["tok_s"][0] for row in rows}
+
+    def start(self):
+        os.environ["BATON_THREADS"] = str(self.threads)
+        return first_byte([self.command, "run", self.manifest, "--prompt", PROMPT, "--raw", "--max-tokens", "16"])
+
+
+class Llama:
+    def __init__(self, name, tools, model, threads):
+        self.name, self.tools, self.model, self.threads = name, tools, model, threads
+
+    def row(self, *arguments):
+        text = output([f"{self.tools}/llama-bench", "-m", self.model, "-t", str(self.threads), "-r", "1", "-o", "json", *map(str, arguments)])
+        return json.loads(text)[0]["avg_ts"]
+
+    def prefill(self, tokens, depth):
+        return self.row("-p", tokens, "-n", 0, "-d", depth)
+
+    def decode(self, tokens, depth):
+        return self.row("-p", 0, "-n", tokens, "-d", depth)
+
+    def batched(self, batches, prompt, tokens):
+        context = max(batches) * (prompt + tokens) + 512
+        text = output([
+            f"{self.tools}/llama-batched-bench", "-m", self.model, "-t", str(self.threads), "-tb", str(self.threads), "-c", str(context), "-npp", str(prompt),
+            "-ntg", str(tokens), "-npl", ",".join(map(str, batches)), "--output-format", "jsonl"])
+        rows = [json.loads(line) for line in text.splitlines() if line.startswith("{")]
+        return {row["pl"]: row["speed_tg"] for row in rows}
+
+    def start(self):
+        return first_byte([
+            f"{self.tools}/llama-completion", "-m", self.model, "-t", str(self.threads), "-p", PROMPT, "-n", "16", "-c", "512", "-no-cnv", "--no-display-prompt", "--temp", "0"])
+
+
+def llamas(model, threads):
+    """llama.cpp on the file itself and on its types of the same weights, best known first; none where it cannot be built."""
+    built = subprocess.run([f"{HERE}/build-peer.sh"], stdout=subprocess.PIPE, text=True)
+    if built.returncode != 0:
+        return []
+    tools = built.stdout.strip().splitlines()[-1]
+    made = os.path.join(os.path.dirname(os.path.dirname(tools)), "smollm2-q4_0.gguf")
+    if not os.path.exists(made):
+        try:
+            output([f"{tools}/llama-quantize", "--allow-requantize", model, made, "Q4_0"])
+        except RuntimeError as problem:
+            say(f"llama.cpp Q4_0 is left out: {problem}")
+    peers = [Llama("llama.cpp Q4_1", tools, model, threads)]
+    if os.path.exists(made):
+        peers.append(Llama("llama.cpp Q4_0", tools, made, threads))
+    return peers
+
+
+def roofline(threads):
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            output(["cc", "-O3", "-march=native", "-pthread", "-o", f"{folder}/roofline", f"{HERE}/roofline.c"])
+            return json.loads(output([f"{folder}/roofline", str(threads)]))
+        except (RuntimeError, OSError) as problem:
+            say(f"the machine's limits are left out: {problem}")
+            return {}
+
+
+def measures(quick):
+    """What is measured: a name, a unit, whether more is better, and how an engine does it; gives one figure or one for each name."""
+    long = 1024 if quick else 2048
+    batches = [4, 8, 16]
+    return [
+        (["pp512"], "tok/s", lambda e: [e.prefill(512, 0)]),
+        ([f"pp{long}"], "tok/s", lambda e: [e.prefill(long, 0)]),
+        (["tg128"], "tok/s", lambda e: [e.decode(128, 0)]),
+        ([f"tg64 at depth {long}"], "tok/s", lambda e: [e.decode(64, long)]),
+        ([f"tg64 of {b} sequences" for b in batches], "tok/s", lambda e: [v for _, v in sorted(e.batched(batches, 128, 64).items())]),
+        (["first byte of a process", "peak memory"], "ms, MB", lambda e: (lambda t, m: [t * 1e3, m * 1e-6])(*e.start())),
+    ]
+
+
+def measure(engines, repeats, quick):
+    found = {}
+    for repeat in range(repeats):
+        for names, unit, how in measures(quick):
+            order = engines if repeat % 2 == 0 else engines[::-1]
+            for engine in order:
+                try:
+                    figures = how(engine)
+                except (RuntimeError, OSError, KeyError, ValueError) as problem:
+                    say(f"{engine.name}, {names[0]}: {problem}")
+                    continue
+                for name, figure in zip(names, figures):
+                    found.setdefault(name, {}).setdefault(engine.name, []).append(figure)
+        say(f"repeat {repeat + 1} of {repeats} done")
+    return found
+
+
+def growth(baton, quick):
+    """Prefill's seconds by tokens and decode's milliseconds a token by depth, of Baton alone."""
+    lengths = [128, 256, 512, 1024] + ([] if quick else [2048, 4096])
+    return {
+        "prefill": [(n, n / baton.prefill(n, 0)) for n in lengths],
+        "decode": [(d, 1e3 / baton.decode(32, d)) for d in [0] + lengths],
+    }
+
+
+def figure(samples):
+    return f"{statistics.median(samples):.0f} ({min(samples):.0f}-{max(samples):.0f})"
+
+
+def table(found, engines):
+    names = [engine.name for engine in engines]
+    lines = ["| | " + " | ".join(names) + " | over Q4_1 | over the best peer |", "|---|" + "--:|" * (len(names) + 2)]
+    for name, by in found.items():
+        lower = name in ("first byte of a process", "peak memory")
+        unit = {"first byte of a process": " ms", "peak memory": " MB"}.get(name, "")
+        cells = [figure(by[n]) + unit if n in by else "-" for n in names]
+        own, peers = by.get(names[0]), {n: statistics.median(by[n]) for n in names[1:] if n in by}
+        ratios = ["-", "-"]
+        if own and peers:
+            mine = statistics.median(own)
+            best = min(peers.values()) if lower else max(peers.values())
+            ratios = [f"{mine / peers[names[1]]:.2f}x" if names[1] in peers else "-", f"{mine / best:.2f}x"]
+        lines.append(f"| {name} | " + " | ".join(cells + ratios) + " |")
+    return "\n".join(lines)
+
+
+class Picture:
+    """Bars for each measure, relative to the first peer; below them how cost grows."""
+    COLOURS = ["#1f6feb", "#9aa4b2", "#c9b458", "#7fb685"]
+
+    def __init__(self):
+        self.parts = []
+
+    def text(self, x, y, words, size=12, anchor="start", weight="normal", colour="#24292f"):
+        words = words.replace("&", "&amp;").replace("<", "&lt;")
+        self.parts.append(f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size}" text-anchor="{anchor}" font-weight="{weight}" fill="{colour}">{words}</text>')
+
+    def bars(self, found, engines):
+        self.text(24, 34, "Baton beside its peers: same machine, model and threads", 18, weight="600")
+        for i, engine in enumerate(engines):
+            self.parts.append(f'<rect x="{24 + i * 150}" y="48" width="12" height="12" rx="2" fill="{self.COLOURS[i % 4]}"/>')
+            self.text(42 + i * 150, 58, engine.name)
+        y = 84
+        for name, by in found.items():
+            self.text(24, y + 12, name + {"first byte of a process": ", ms", "peak memory": ", MB"}.get(name, ", tok/s"), weight="600")
+            most = max(max(samples) for samples in by.values())
+            for i, engine in enumerate(engines):
+                if engine.name not in by:
+                    continue
+                middle = statistics.median(by[engine.name])
+                at, scale = y + 4 + i * 16, 420 / most
+                self.parts.append(f'<rect x="230" y="{at}" width="{middle * scale:.1f}" height="12" rx="2" fill="{self.COLOURS[i % 4]}"/>')
+                low, high = min(by[engine.name]) * scale, max(by[engine.name]) * scale
+                self.parts.append(f'<path d="M{230 + low:.1f} {at + 6}H{230 + high:.1f}" stroke="#24292f" stroke-width="1"/>')
+                self.text(238 + max(high, middle * scale), at + 10, f"{middle:.0f}", 11)
+            y += 16 * len(engines) + 18
+        return y
+
+    def lines(self, points, x, y, title, across, up):
+        width, height = 300, 180
+        most_x, most_y = max(p[0] for p in points), max(p[1] for p in points) * 1.1
+        self.text(x, y - 12, title, weight="600")
+        self.parts.append(f'<path d="M{x} {y}V{y + height}H{x + width}" fill="none" stroke="#57606a"/>')
+        place = [(x + p[0] / most_x * width, y + height - p[1] / most_y * height) for p in points]
+        self.parts.append(f'<polyline points="{" ".join(f"{a:.1f},{b:.1f}" for a, b in place)}" fill="none" stroke="{self.COLOURS[0]}" stroke-width="2"/>')
+        for a, b in place:
+            self.parts.append(f'<circle cx="{a:.1f}" cy="{b:.1f}" r="3" fill="{self.COLOURS[0]}"/>')
+        self.text(x + width, y + height + 30, across, 11, "end")
+        self.text(x + width, y + height + 15, f"{most_x}", 11, "end")
+        self.text(x + 4, y + 8, f"{most_y:.3g} {up}", 11)
+
+    def svg(self, height):
+        head = f'<svg xmlns="http://www.w3.org/2000/svg" width="760" height="{height}" viewBox="0 0 760 {height}" font-family="system-ui, sans-serif">'
+        return head + f'<rect width="760" height="{height}" fill="#ffffff"/>' + "".join(self.parts) + "</svg>\n"
+
+
+def draw(found, engines, growths):
+    picture = Picture()
+    y = picture.bars(found, engines) + 24
+    picture.lines(growths["prefill"], 40, y, "Baton's prefill by tokens of the prompt", "tokens", "s")
+    picture.lines(growths["decode"], 420, y, "Baton's decode by depth", "tokens before", "ms a token")
+    return picture.svg(y + 230)
+
+
+def processor():
+    with open("/proc/cpuinfo") as file:
+        return next((line.split(":", 1)[1].strip() for line in file if line.startswith("model name")), "unknown")
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--baton", required=True, help="the built command")
+    parser.add_argument("--manifest", required=True)
+    parser.add_argument("--model", required=True, help="the .gguf that the manifest names")
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--quick", action="store_true", help="shorter rows")
+    parser.add_argument("--out", required=True, help="the folder for bench.json, bench.md and bench.svg")
+    return parser.parse_args()
+
+
+def main():
+    given = arguments()
+    engines = [Baton("Baton", given.baton, given.manifest, given.threads)] + llamas(given.model, given.threads)
+    limits = roofline(given.threads)
+    found = measure(engines, given.repeats, given.quick)
+    growths = growth(engines[0], given.quick)
+    text = f"{processor()}, {given.threads} threads; medians (least-most) of {given.repeats} interleaved repeats\n\n" + table(found, engines)
+    if limits and "tg128" in found and "Baton" in found["tg128"]:
+        bytes_a_token = os.path.getsize(given.model)
+        limit = limits["read_gb_s"]["256 MB"] * 1e9 / bytes_a_token
+        text += f"\n\nread from memory {limits['read_gb_s']['256 MB']} GB/s: at most {limit:.0f} tok/s at {bytes_a_token / 1e6:.0f} MB a token; Baton decodes at {statistics.median(found['tg128']['Baton']) / limit:.0%} of it"
+    print(text)
+    os.makedirs(given.out, exist_ok=True)
+    with open(f"{given.out}/bench.json", "w") as file:
+        json.dump({"processor": processor(), "threads": given.threads, "limits": limits, "samples": found, "growth": growths}, file, indent=1)
+    with open(f"{given.out}/bench.svg", "w") as file:
+        file.write(draw(found, engines, growths))
+    with open(f"{given.out}/bench.md", "w") as file:
+        file.write(text + "\n")
+    say(f"written: {given.out}/bench.json, bench.md, bench.svg")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,104 @@
+import DriverKit
+
+/// Where the activations of a plan lie while a batch runs.
+///
+/// A program is cut into units that run one after another. In a tiled workspace, steps whose rows are independent form one unit, which
+/// workers run for some tokens each: what lives only inside it lies in a small arena of the worker's own and stays in its cache. In a whole
+/// workspace every step is a unit. What lives longer than a unit lies in shared slots, used again once the last unit that reads it is over.
+struct Workspace {
+    /// Some steps; a tiled unit before an attention also writes that attention's K and V into the pool.
+    struct Unit {
+        var steps: Range<Int>
+        var isTiled: Bool
+    }
+    let units: [Unit]
+    let shared: Slots
+    let inner: Slots
+
+    init(_ program: ProgramDescription, _ steps: [Step], tiled: Bool) {
+        let units = tiled ? Self.tiledUnits(steps) : steps.indices.map { Unit(steps: $0..<$0 + 1, isTiled: false) }
+        var unitOf = [Int](repeating: 0, count: steps.count)
+        for (index, unit) in units.enumerated() { for step in unit.steps { unitOf[step] = index } }
+        var first = [Int](repeating: -1, count: program.tensors.count)
+        var last = first
+        for (index, step) in steps.enumerated() {
+            for tensor in [step.a, step.b, step.c, step.out] where tensor >= 0 && program.tensors[tensor].role == .activation {
+                if first[tensor] < 0 { first[tensor] = index }
+                let isStored = step.kind == .attention && (tensor == step.b || tensor == step.c) && tensor != step.a
+                last[tensor] = isStored && index > 0 && units[unitOf[index - 1]].isTiled ? index - 1 : index
+            }
+        }
+        let live = program.tensors.indices.filter { first[$0] >= 0 }
+        let isInner = Set(live.filter { unitOf[first[$0]] == unitOf[last[$0]] && units[unitOf[first[$0]]].isTiled })
+        self.units = units
+        shared = Slots(program, live.filter { !isInner.contains($0) }.map { Slots.Life(tensor: $0, first: unitOf[first[$0]], last: unitOf[last[$0]]) })
+        inner = Slots(program, isInner.map { Slots.Life(tensor: $0, first: first[$0], last: last[$0]) })
+    }
+
+    private static func tiledUnits(_ steps: [Step]) -> [Unit] {
+        var units: [Unit] = []
+        for index in steps.indices {
+            let isTiled = steps[index].isLocal
+            if isTiled, let last = units.last, last.isTiled { units[units.count - 1].steps = last.steps.lowerBound..<index + 1 } else {
+                units.append(Unit(steps: index..<index + 1, isTiled: isTiled))
+            }
+        }
+        return units
+    }
+}
+
+/// Activations placed in slots by when they live.
+struct Slots {
+    struct Life {
+        var tensor: Int
+        /// The first and last moment it is written or read.
+        var first, last: Int
+    }
+    /// The slot of each tensor, -1 for those that are not here.
+    let slots: [Int]
+    /// Floats in a row of each slot.
+    let widths: [Int]
+
+    init(_ program: ProgramDescription, _ lives: [Life]) {
+        var slots = [Int](repeating: -1, count: program.tensors.count)
+        var widths: [Int] = []
+        var busyUntil: [Int] = []
+        for life in lives.sorted(by: { ($0.first, $0.tensor) < ($1.first, $1.tensor) }) {
+            let width = program.tensors[life.tensor].columns
+            let free = widths.indices.filter { busyUntil[$0] < life.first }
+            let slot = free.min { abs(widths[$0] - width) < abs(widths[$1] - width) } ?? widths.count
+            if slot == widths.count {
+                widths.append(width)
+                busyUntil.append(life.last)
+            } else {
+                widths[slot] = max(widths[slot], width)
+                busyUntil[slot] = life.last
+            }
+            slots[life.tensor] = slot
+        }
+        self.slots = slots
+        self.widths = widths
+    }
+
+    /// Floats that all slots take for `rows` rows, whole lines of 16 each; nil where they are more than can be said.
+    func floats(rows: Int) -> Int? {
+        var total = 0
+        for width in widths {
+            let (floats, overflow) = width.multipliedReportingOverflow(by: max(rows, 1))
+            guard !overflow, floats < Int.max / 16, total < Int.max / 16 else { return nil }
+            total += (floats + 15) / 16 * 16
+        }
+        return total
+    }
+
+    /// Where each tensor begins for `rows` rows; -1 for those that are not here.
+    func offsets(rows: Int) -> [Int] {
+        var starts: [Int] = []
+        var total = 0
+        for width in widths {
+            starts.append(total)
+            total += (width * max(rows, 1) + 15) / 16 * 16
+        }
+        return slots.map { $0 < 0 ? -1 : starts[$0] }
+    }
+}
