@@ -92,6 +92,8 @@ let package = Package(
         // Floor 2: the main path.
         .target(name: "Engine", dependencies: ["Pipeline", "Model", "Tokens", "Driver", log], swiftSettings: house),
 
+        .target(name: "DriverConformance", dependencies: ["CDriver", "Driver"], swiftSettings: house),
+
         // Beside: what drivers written in Swift build on. Sees include/ only.
         .target(name: "DriverKit", dependencies: ["CDriver"], swiftSettings: house),
 
@@ -99,7 +101,7 @@ let package = Package(
         .executableTarget(
             name: "baton",
             dependencies: [
-                "CHost", "Pipeline", "Model", "Tokens", "Driver", "Engine", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                "CHost", "Pipeline", "Model", "Tokens", "Driver", "Engine", "DriverConformance", .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: house),
 

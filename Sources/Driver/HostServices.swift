@@ -1,4 +1,4 @@
-import CDriver
+package import CDriver
 import Glibc
 import Synchronization
 public import Logging
@@ -14,7 +14,7 @@ public final class HostServices: @unchecked Sendable {
     /// Finds drivers for `open_device`; set once by the catalog before any driver is loaded, and kept with the drivers, which stay for ever.
     nonisolated(unsafe) var catalog: DriverCatalog?
     /// The struct that drivers hold. Its address is stable and is never freed.
-    let contract: UnsafeMutablePointer<baton_host>
+    package let contract: UnsafeMutablePointer<baton_host>
 
     /// - Parameter abi: the range to offer; other than the default only to test version skew.
     public init(workers: WorkerPool = WorkerPool(), logger: Logger = Logger(label: "baton.driver"), abi: ABIRange = .host) {

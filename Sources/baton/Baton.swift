@@ -27,7 +27,10 @@ struct Baton: ParsableCommand {
               BATON_CPU_ISA                                scalar, avx2 or avx512 for the cpu driver
             """,
         version: "1.0.0",
-        subcommands: [Run.self, ScoreCommand.self, Tokenize.self, Explain.self, Drivers.self, Devices.self, Bench.self, Call.self, ModelCommand.self])
+        subcommands: [
+            Run.self, ScoreCommand.self, Tokenize.self, Explain.self, Drivers.self, Devices.self, Bench.self, Call.self, ModelCommand.self,
+            DriverCommand.self,
+        ])
 
     /// Failures are one line on standard error; the exit code says whose they are.
     static func main() {

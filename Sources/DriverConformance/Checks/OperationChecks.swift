@@ -1,0 +1,175 @@
+import CDriver
+
+/// Every operation over random shapes and edge values, against the plain reference.
+extension Checks {
+    private static let edges: [Float] = [0, -0, 1e-30, -1e-30, 1, -1, 60, -60, 1e4, -1e4, 0.5, 3.14159]
+
+    /// Runs a stage on random inputs of several token counts and holds it to the reference.
+    @discardableResult
+    private static func compare(
+        _ bench: Bench, _ stage: Stage, _ tolerance: Float, counts: [Int] = [1, 2, 7, 33], edges: Bool = false, rows: (Int) -> [UInt32]? = { _ in nil },
+        tokens: Int = 1, scale: Float = 1, name: String
+    ) throws -> Float {
+        let job = try Job(bench, stage)
+        var random = Random(UInt64(stage.tensors.count * 31 + name.utf8.count))
+        var worst: Float = 0
+        for count in counts where count <= Int(bench.info.max_batch_tokens) {
+            var inputs: [Int: [Float]] = [:]
+            for tensor in stage.inputs {
+                let columns = stage.tensors[tensor].columns
+                inputs[tensor] = (0..<count * columns).map { edges && $0 < Self.edges.count ? Self.edges[$0] : random.unit() * scale }
+            }
+            let feed = Feed([.init(tokens: random.indices(count, below: tokens))], rows: rows(count))
+            var reference = Reference()
+            let wanted = reference.run(stage, feed, inputs: inputs)[stage.outputs[0]] ?? []
+            let found = try job.output(feed, inputs)
+            try Closeness.hold("\(name), \(count) tokens", found, to: wanted, tolerance)
+            worst = max(worst, Closeness.difference(found, wanted))
+        }
+        return worst
+    }
+
+    private static func text(_ worst: Float, _ tolerance: Float) -> Note { Note("largest difference \(worst) of \(tolerance)") }
+
+    /// Weights that the device takes and this suite can write.
+    private static func weightTypes(_ bench: Bench) -> [UInt32] { Encoding.known.filter { bench.info.weight_dtypes & (1 << UInt64($0)) != 0 } }
+
+    /// D35
+    static func embed(_ subject: Subject) throws -> Note {
+        let bench = try Bench(subject)
+        var worst: Float = 0
+        var random = Random(35)
+        for dtype in weightTypes(bench) {
+            var stage = Stage()
+            let weight = stage.weight("embed", [Stages.vocabulary, 64], random.units(Stages.vocabulary * 64), dtype)
+            stage.make(.embed, [weight], Stage.tokens, 64, output: true)
+            let tolerance = bench.info.resident_dtype == 0 || dtype == bench.info.resident_dtype ? Closeness.exact : Closeness.linear(bench)
+            worst = max(worst, try compare(bench, stage, tolerance, tokens: Stages.vocabulary, name: "embed of \(Encoding.name(dtype))"))
+        }
+        return Note("weights \(weightTypes(bench).map(Encoding.name).joined(separator: " ")); largest difference \(worst)")
+    }
+
+    /// D36
+    static func rmsNorm(_ subject: Subject) throws -> Note {
+        let bench = try Bench(subject)
+        var worst: Float = 0
+        var random = Random(36)
+        for (columns, epsilon, scale) in [(32, Float(1e-5), Float(1)), (48, 1e-6, 0.001), (96, 0.1, 1)] {
+            var stage = Stage()
+            let x = stage.input(Stage.tokens, columns)
+            let weight = stage.weight("norm", [columns], random.units(columns).map { $0 + 1.5 })
+            stage.make(.rmsNorm, [x, weight], Stage.tokens, columns, output: true) { $0.epsilon = epsilon }
+            worst = max(worst, try compare(bench, stage, Closeness.exact, scale: scale, name: "rms_norm of \(columns) columns, epsilon \(epsilon)"))
+        }
+        return text(worst, Closeness.exact)
+    }
+
+    /// D37
+    static func linear(_ subject: Subject) throws -> Note {
+        let bench = try Bench(subject)
+        var worst: Float = 0
+        var random = Random(37)
+        let tolerance = Closeness.linear(bench)
+        for dtype in weightTypes(bench) {
+            for (inputs, outputs, bias) in [(64, 48, false), (96, 33, true), (32, 1, false)] {
+                var stage = Stage()
+                let x = stage.input(Stage.tokens, inputs)
+                var sources = [x, stage.weight("w", [outputs, inputs], random.units(outputs * inputs), dtype)]
+                if bias { sources.append(stage.weight("b", [outputs], random.units(outputs, scale: 8))) }
+                stage.make(.linear, sources, Stage.tokens, outputs, output: true)
+                let name = "linear \(inputs) to \(outputs) by \(Encoding.name(dtype))\(bias ? " with bias" : "")"
+                worst = max(worst, try compare(bench, stage, outputs == 1 ? tolerance * 3 : tolerance, name: name))
+            }
+        }
+        return Note("weights \(weightTypes(bench).map(Encoding.name).joined(separator: " ")); largest difference \(worst) of \(tolerance)")
+    }
+
+    /// D38
+    static func rope(_ subject: Subject) throws -> Note {
+        let bench = try Bench(subject)
+        var worst: Float = 0
+        for (style, heads, dims, base, factor) in [(Int32(1), 3, 16, Float(10_000), Float(1)), (2, 2, 16, 10_000, 1), (1, 2, 8, 500_000, 0.5), (2, 1, 8, 100, 1)] {
+            let stage = Stages.single(.rope, columns: [heads * 16], to: heads * 16) { op in
+                op.heads = UInt32(heads)
+                op.head_dim = 16
+                op.rope_dims = UInt32(dims)
+                op.rope_style = style
+                op.rope_base = base
+                op.rope_scale = factor
+            }
+            worst = max(worst, try compare(bench, stage, 1e-4, name: "rope of style \(style), \(dims) of 16 dims, base \(base), scale \(factor)"))
+        }
+        return text(worst, 1e-4)
+    }
+
+    /// D39
+    static func attention(_ subject: Subject) throws -> Note {
+        let bench = try Bench(subject)
+        let tolerance = Closeness.attention(bench)
+        var worst: Float = 0
+        for (name, window, cap, scale) in [("attention", UInt32(0), Float(0), Float(0.25)), ("attention in a window of 5", 5, 0, 0.25), ("attention capped at 2", 0, 2, 1)] {
+            let stage = Stages.attention { $0.window = window; $0.cap = cap; $0.scale = scale }
+            let job = try Job(bench, stage)
+            var reference = Reference()
+            var random = Random(39)
+            let tables: [[UInt32]] = [[3, 9], [7, 1]]
+            var at = [0, 0]
+            for counts in [[20, 3], [1, 5], [1, 1]] {
+                let feed = Feed(counts.enumerated().map { Feed.Piece(tokens: [UInt32](repeating: 0, count: $1), position: at[$0], blocks: tables[$0]) })
+                for sequence in 0..<2 { at[sequence] += counts[sequence] }
+                let inputs = Dictionary(uniqueKeysWithValues: stage.inputs.map { ($0, random.units(feed.tokens.count * stage.tensors[$0].columns, scale: 2)) })
+                let wanted = reference.run(stage, feed, inputs: inputs)[stage.outputs[0]] ?? []
+                let found = try job.output(feed, inputs)
+                try Closeness.hold("\(name), \(counts) tokens of two sequences", found, to: wanted, tolerance)
+                worst = max(worst, Closeness.difference(found, wanted))
+            }
+        }
+        return text(worst, tolerance)
+    }
+
+    /// D40
+    static func swiglu(_ subject: Subject) throws -> Note {
+        let stage = Stages.single(.swiglu, columns: [48, 48], to: 48)
+        return text(try compare(try Bench(subject), stage, Closeness.exact, edges: true, name: "swiglu"), Closeness.exact)
+    }
+
+    /// D41
+    static func add(_ subject: Subject) throws -> Note { try pairwise(subject, .add) }
+
+    /// D42
+    static func mul(_ subject: Subject) throws -> Note { try pairwise(subject, .mul) }
+
+    private static func pairwise(_ subject: Subject, _ kind: Stage.Operation) throws -> Note {
+        let bench = try Bench(subject)
+        var worst = try compare(bench, Stages.single(kind, columns: [40, 40], to: 40), Closeness.exact, edges: true, name: "\(kind)")
+        var stage = Stage()
+        var random = Random(41)
+        let x = stage.input(Stage.tokens, 40)
+        stage.make(kind, [x, stage.weight("row", [40], random.units(40))], Stage.tokens, 40, output: true)
+        worst = max(worst, try compare(bench, stage, Closeness.exact, name: "\(kind) of one row to all"))
+        return text(worst, Closeness.exact)
+    }
+
+    /// D43
+    static func scale(_ subject: Subject) throws -> Note {
+        let stage = Stages.single(.scale, columns: [40], to: 40) { $0.scale = -1.75 }
+        return text(try compare(try Bench(subject), stage, Closeness.exact, edges: true, name: "scale by -1.75"), Closeness.exact)
+    }
+
+    /// D44
+    static func softcap(_ subject: Subject) throws -> Note {
+        let stage = Stages.single(.softcap, columns: [40], to: 40) { $0.cap = 7 }
+        return text(try compare(try Bench(subject), stage, Closeness.exact, edges: true, scale: 30, name: "softcap at 7"), Closeness.exact)
+    }
+
+    /// D45
+    static func selectRows(_ subject: Subject) throws -> Note {
+        var stage = Stage()
+        let x = stage.input(Stage.tokens, 24)
+        stage.make(.selectRows, [x], Stage.rows, 24, output: true)
+        var random = Random(45)
+        let picks: (Int) -> [UInt32]? = { count in (0..<max(1, count / 2)).map { UInt32(($0 * 5 + 1) % count) } }
+        _ = random.next()
+        return text(try compare(try Bench(subject), stage, 0, rows: picks, name: "select_rows"), 0)
+    }
+}

@@ -1,0 +1,126 @@
+import ArgumentParser
+import Driver
+import DriverConformance
+import FoundationEssentials
+
+/// What a driver's author uses.
+struct DriverCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "driver", abstract: "Tests a driver against the contract's rules.", subcommands: [DriverTest.self])
+}
+
+struct DriverTest: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "test",
+        abstract: "Runs the conformance suite against a driver's library.",
+        discussion: """
+            Every rule, D1 to D\(Rule.all.count), stands in the header of include/baton it belongs to, and has one check. Each check runs in a process
+            of its own. Rules a driver does not keep are declared, with the reason, in `conformance.json` beside the library:
+
+              {"D23": {"kind": "unsupported", "reason": "the host cannot see this device's memory"}}
+
+            An `unsupported` rule is not run; one that is `xfail` is run, and flagged when it passes.
+
+            EXAMPLES
+              baton driver test ./libbaton-acme.so
+              baton driver test ./libbaton-acme.so --option chips=2 --only D39,D52
+              baton driver test ./libbaton-acme.so --json --junit conformance.xml
+
+            EXIT CODES
+              0 every rule is kept    1 a rule is broken    2 the library or a file cannot be read    64 the command line is wrong
+            """)
+
+    @Argument(help: "The driver's library.", completion: .file(extensions: ["so"])) var library: String
+    @Option(help: ArgumentHelp("An option of the device, as a manifest gives it.", valueName: "key=value")) var option: [String] = []
+    @Flag(help: "Print the verdicts as JSON.") var json = false
+    @Option(help: "Write the verdicts as JUnit XML to this file.", completion: .file(extensions: ["xml"])) var junit: String?
+    @Option(help: "Run these rules alone, such as D1,D2.") var only: String?
+    @Option(help: "The exceptions, in place of conformance.json beside the library.", completion: .file(extensions: ["json"])) var exceptions: String?
+    @Option(help: "Checks that run at once. Those that measure time are surest alone.") var jobs = 1
+    @Option(help: "Seconds after which a check has failed.") var timeout = 60
+    @Option(help: .hidden) var one: String?
+
+    func validate() throws {
+        guard (1...64).contains(jobs) else { throw ValidationError("--jobs is \(jobs); give 1 to 64") }
+        guard (1...3_600).contains(timeout) else { throw ValidationError("--timeout is \(timeout); give 1 to 3600 seconds") }
+        for text in option where !text.contains("=") { throw ValidationError("--option \(text) has no '='; write key=value") }
+    }
+
+    private var options: [(String, String)] {
+        option.map { text in
+            let parts = text.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+            return (String(parts[0]), String(parts[1]))
+        }
+    }
+
+    func run() throws {
+        let path = Files.absolute(library, against: Files.currentDirectory)
+        if let one { try check(one, path) }
+        guard FileManager.default.isReadableFile(atPath: path) else {
+            throw Failure(code: 2, "\(library): cannot be read; give the path of a driver's library")
+        }
+        let verdicts = try verdicts(path)
+        if let junit { try Files.write(verdicts.junit(suite: Self.name(of: path)), to: junit) }
+        if json { Terminal.line(try JSON.text(VerdictsJSON(library: library, verdicts: verdicts))) } else { show(verdicts) }
+        guard verdicts.isConformant else { throw ExitCode(1) }
+    }
+
+    /// In a child: one rule.
+    private func check(_ id: String, _ path: String) throws {
+        guard let rule = Rule.named(id) else { throw Failure(code: 2, "there is no rule \(id); they are D1 to D\(Rule.all.count)") }
+        throw ExitCode(Suite.check(rule, library: path, options: options))
+    }
+
+    private func verdicts(_ path: String) throws -> [Verdict] {
+        do {
+            let declared = try exceptions.map { try Exceptions(reading: $0) } ?? Exceptions.beside(path)
+            let program = (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")) ?? CommandLine.arguments[0]
+            let arguments = ["driver", "test", path] + option.flatMap { ["--option", $0] } + ["--one"]
+            var suite = Suite(library: path, options: options, rules: try chosen(), exceptions: declared, program: program, arguments: arguments)
+            suite.jobs = jobs
+            suite.timeout = timeout
+            let bar = ProgressBar()
+            defer { bar.clear() }
+            var done = 0
+            return try suite.run { verdict in
+                done += 1
+                bar.report(verdict.rule, Double(done) / Double(suite.rules.count))
+            }
+        } catch let error as ConformanceError { throw Failure(code: 2, error.description) }
+    }
+
+    private func chosen() throws -> [Rule] {
+        guard let only else { return Rule.all }
+        return try only.split(separator: ",").map { id in
+            guard let rule = Rule.named(String(id)) else { throw Failure(code: 2, "there is no rule \(id); they are D1 to D\(Rule.all.count)") }
+            return rule
+        }
+    }
+
+    private static func name(of path: String) -> String { path.split(separator: "/").last.map(String.init) ?? path }
+
+    private func show(_ verdicts: [Verdict]) {
+        let rows = verdicts.map { verdict in
+            [verdict.rule, verdict.header, verdict.outcome.rawValue, "\(verdict.milliseconds)", verdict.isBad || verdict.words.isEmpty ? verdict.sentence : verdict.words]
+        }
+        Terminal.line(Columns([["rule", "header", "verdict", "ms", ""]] + rows).text)
+        for verdict in verdicts where verdict.outcome == .fail { Terminal.line("\(verdict.rule) is broken: \(verdict.words)") }
+        for verdict in verdicts where verdict.outcome == .xpass {
+            Terminal.line("\(verdict.rule) passes and is declared to fail (\(verdict.words)); take the exception out")
+        }
+        Terminal.line("\(library): \(verdicts.summary)")
+    }
+}
+
+/// What `baton driver test --json` prints.
+struct VerdictsJSON: Encodable {
+    var library: String
+    var conformant: Bool
+    var verdicts: [Verdict]
+
+    init(library: String, verdicts: [Verdict]) {
+        self.library = library
+        self.verdicts = verdicts
+        conformant = verdicts.isConformant
+    }
+}
