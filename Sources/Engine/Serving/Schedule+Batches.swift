@@ -36,7 +36,7 @@ extension Schedule {
     private mutating func addChunks(_ ids: [ID], _ stage: Int, _ items: inout [BatchPlan.Item]) {
         let streams = items.count
         var room = stages[stage].maxTokens - streams
-        if streams > 0 { room = min(room, settings.mixedTokens) }
+        if streams > 0 { room = min(room, settings.mixedTokens, max(settings.mixedFloor, settings.mixedTokensPerStream * streams)) }
         var packed = 0
         for id in ids {
             guard let sequence = sequences[id], items.count < stages[stage].maxSequences, room > 0, packed == 0 || packed < settings.packedTokens else { return }
