@@ -1,4 +1,5 @@
 import CDriver
+import Glibc
 
 /// A struct of the contract: begins with its size in bytes.
 protocol Sized {
@@ -127,13 +128,7 @@ extension String {
 
 /// Nanoseconds of CLOCK_MONOTONIC.
 func now() -> UInt64 {
-    UInt64(ContinuousClock.Instant.now.nanoseconds)
-}
-
-extension ContinuousClock.Instant {
-    private static let start = ContinuousClock.now
-    fileprivate var nanoseconds: Int64 {
-        let parts = Self.start.duration(to: self).components
-        return parts.seconds * 1_000_000_000 + parts.attoseconds / 1_000_000_000 + 1
-    }
+    var time = timespec()
+    clock_gettime(CLOCK_MONOTONIC, &time)
+    return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
 }
