@@ -41,7 +41,7 @@ extension DriverPlugin {
         if plainC {
             return [
                 .target(
-                    name: module, dependencies: ["CDriver"], path: path, exclude: ["README.md"],
+                    name: module, dependencies: ["CDriver"], path: path, exclude: ["README.md", "conformance.json"],
                     publicHeadersPath: ".", linkerSettings: oneSymbol)
             ]
         }
@@ -111,6 +111,7 @@ let package = Package(
         .testTarget(name: "DeviceModelTests", dependencies: ["Driver", "TestKit"], swiftSettings: house),
         .testTarget(name: "CPUDriverTests", dependencies: ["Driver", "TestKit", "CDriver"], swiftSettings: house),
         .testTarget(name: "HouseTests", swiftSettings: house),
+        .testTarget(name: "ConformanceTests", dependencies: ["DriverConformance", "TestKit", "BuildKit", "baton"], swiftSettings: house),
         .testTarget(name: "BatonTests", dependencies: ["TestKit", "BuildKit", "baton"], swiftSettings: house),
         .testTarget(name: "DriverTests", dependencies: ["Driver", "BuildKit", "TestKit"], swiftSettings: house),
         .testTarget(name: "EngineTests", dependencies: ["Engine", "TestKit"], swiftSettings: house),

@@ -74,6 +74,17 @@ struct baton_buffer_table {
                      uint64_t from_offset, uint64_t length, const baton_sync *sync, baton_status *status);
 };
 
+// Rules. `baton driver test` checks each against a driver's library.
+// D18: A new buffer is zero, and gives back what was written, at any offset and length.
+// D19: read and write that pass the end of a buffer are refused with OUT_OF_RANGE, also where offset + length overflows.
+// D20: allocate refuses 0 bytes with INVALID_ARGUMENT, and more than the device has with RESOURCE_EXHAUSTED.
+// D21: A device gives out no more than its memory, and what is released can be had again.
+// D22: An imported range of host memory reads as its bytes, from its offset.
+// D23: A map shows what write wrote, and read gives what was written through it.
+// D24: copy copies exactly its range, queued or not, and refuses one past the end with OUT_OF_RANGE.
+// D25: Exported memory is the buffer's own bytes.
+// D26: release of null does nothing, for everything that can be released.
+
 #ifdef __cplusplus
 }
 #endif

@@ -59,6 +59,10 @@ typedef struct baton_cost_table {
                        baton_memory_need *out, baton_status *status);
 } baton_cost_table;
 
+// Rules. `baton driver test` checks each against a driver's library.
+// D66: estimate needs no open device and no weights; more tokens never take less, on the device's clock.
+// D67: memory says what describe says is there, and `fits` exactly when the needs sum to no more.
+
 #ifdef __cplusplus
 }
 #endif

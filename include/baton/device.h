@@ -71,6 +71,16 @@ struct baton_device_table {
   void (*close)(baton_device *device);
 };
 
+// Rules. `baton driver test` checks each against a driver's library.
+// D10: describe and info write no more of `out` than `out->size`.
+// D11: An info is sound: known enumerators, at least one queue, buckets that ascend, kv_dtype among kv_dtypes.
+// D12: health of a device that works is OK.
+// D13: After quiesce a submit is refused with FAILED_PRECONDITION.
+// D14: quiesce returns after accepted work has ended, and no callback runs after it.
+// D15: quiesce whose time runs out gives DEADLINE_EXCEEDED and fails what is left with CANCELLED.
+// D16: close frees what was not released, also after work was cut off; close of null does nothing.
+// D17: A driver can be loaded, opened and closed a hundred times.
+
 #ifdef __cplusplus
 }
 #endif

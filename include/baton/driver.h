@@ -112,6 +112,15 @@ struct baton_driver {
 typedef baton_code (*baton_driver_entry_function)(const baton_host *host, baton_driver *out);
 BATON_EXPORT baton_code baton_driver_entry(const baton_host *host, baton_driver *out);
 
+// Rules. `baton driver test` checks each against a driver's library.
+// D3: A library exports baton_driver_entry and nothing else.
+// D4: The entry chooses the newest version inside both ranges, and fills in name, ranges and the four tables.
+// D5: The entry refuses a host that is too old or too new with FAILED_PRECONDITION, its own range filled in.
+// D6: The entry writes no more of `out` than `out->size`, and takes longer structs than it knows.
+// D7: get_interface gives null for an id or version the driver does not know, and one table for one that it does.
+// D8: describe says of a device what the open device says of itself.
+// D9: describe and open refuse an unknown option with INVALID_ARGUMENT and name it; every listed option has a name, a kind and help.
+
 #ifdef __cplusplus
 }
 #endif

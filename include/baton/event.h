@@ -74,6 +74,16 @@ struct baton_timeline_table {
   baton_code (*notify)(baton_device *device, baton_timeline *timeline, uint64_t value, baton_callback callback, void *user, baton_status *status);
 };
 
+// Rules. `baton driver test` checks each against a driver's library.
+// D27: A timeline begins at its value and only rises; a signal that is not above it is INVALID_ARGUMENT.
+// D28: A wait that runs out gives DEADLINE_EXCEEDED, no sooner than its timeout and not much later.
+// D29: A failed timeline gives its reason, code and words, to every wait and query from then on.
+// D30: A callback runs once: at once where its value is reached already, and also when the timeline fails.
+// D31: Events are timed on the device's clock, end no sooner than they start, and are kept for 4,096 values.
+// D32: Queued work begins when all its waits are reached, and work of one queue ends in order.
+// D33: Work whose wait fails is not run; its signals fail with ABORTED, and the queue goes on.
+// D34: The layer timeline rises by one for each layer, in order, and not before that layer's KV is complete.
+
 #ifdef __cplusplus
 }
 #endif

@@ -99,6 +99,16 @@ typedef struct baton_kv_table {
                             const baton_sync *sync, baton_status *status);
 } baton_kv_table;
 
+// Rules. `baton driver test` checks each against a driver's library.
+// D58: The blocks of a new pool are zero.
+// D59: layouts gives sound layouts, their full count, and no more than there is room for.
+// D60: export_range puts every element where the layout says, and zeros past token_count, in every layout listed.
+// D61: What import_range takes, attention sees and export_range gives again, in every layout listed.
+// D62: A pool adopted from a shared one holds the same KV, now and later.
+// D63: copy_blocks copies all layers of each block.
+// D64: A range with too little memory is OUT_OF_RANGE; a block or layer outside the pool is INVALID_ARGUMENT.
+// D65: create refuses a pool that does not fit with RESOURCE_EXHAUSTED, and a dtype or block it does not hold with INVALID_ARGUMENT.
+
 #ifdef __cplusplus
 }
 #endif

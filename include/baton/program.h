@@ -154,6 +154,31 @@ struct baton_program_table {
   baton_code (*submit)(baton_device *device, baton_program *program, const baton_batch *batch, const baton_sync *sync, baton_status *status);
 };
 
+// Rules. `baton driver test` checks each against a driver's library.
+// D35: EMBED gives the weight's row of each token, in every weight dtype the device lists.
+// D36: RMS_NORM divides by the root of the mean square plus epsilon, and multiplies by the weight.
+// D37: LINEAR multiplies by the transposed weight and adds the bias, in every weight dtype the device lists.
+// D38: ROPE turns the first rope_dims of each head by its position, in both styles, and leaves the rest.
+// D39: ATTENTION is causal over the sequence's KV, grouped by KV head, scaled, capped and windowed as stated.
+// D40: SWIGLU is gate * sigmoid(gate) * up.
+// D41: ADD adds element by element, or one row to all.
+// D42: MUL multiplies element by element, or all rows by one.
+// D43: SCALE multiplies by scale.
+// D44: SOFTCAP is cap * tanh(x / cap).
+// D45: SELECT_ROWS gives the batch's rows, in their order.
+// D46: Elements of an array of structs are as far apart as the first one's size says.
+// D47: compile refuses a program that is not sound with INVALID_ARGUMENT.
+// D48: submit refuses a token, row, sequence or block outside its range with INVALID_ARGUMENT.
+// D49: submit refuses more tokens or sequences than the program was compiled for with OUT_OF_RANGE.
+// D50: Sequences in one batch give what each gives alone.
+// D51: Which blocks a table names changes no result.
+// D52: A prompt in chunks gives what the whole prompt gives.
+// D53: submit returns before the device has run the batch.
+// D54: A queue holds queue_depth submits; one more is refused with RESOURCE_EXHAUSTED.
+// D55: Threads that submit at the same time do not disturb one another.
+// D56: What a batch points to may be reused as soon as submit has returned.
+// D57: Opening, compiling, running and releasing again and again takes no more memory.
+
 #ifdef __cplusplus
 }
 #endif

@@ -96,6 +96,10 @@ enum {
 /// The bit of a dtype in the masks of baton_device_info.
 #define BATON_DTYPE_BIT(dtype) ((uint64_t)1 << (dtype))
 
+// Rules. `baton driver test` checks each against a driver's library.
+// D1: A call that fails returns a code of this header and fills the caller's status with one line of words.
+// D2: A status may be null, or shorter than the struct of these headers; no byte past the size it states is written.
+
 #ifdef __cplusplus
 }
 #endif

@@ -89,11 +89,10 @@ extension Checks {
         let bench = try Bench(subject)
         let timeline = try bench.timeline()
         defer { bench.release(timeline: timeline) }
-        let job = try Job(bench, Stages.scale())
-        try job.set([job.stage.inputs[0]: [Float](repeating: 1, count: 2 * Stages.width)])
+        let job = try Job(bench, Stages.model())
         var last: UInt64 = 0
         for value in 1...5 as ClosedRange<UInt64> {
-            let answer = try job.submit(Feed(plain: 2), Order(signal: timeline, value))
+            let answer = try job.submit(Feed([.init(tokens: [1, 2], blocks: [0])]), Order(signal: timeline, value))
             try require(answer.isOK, "submit gave \(answer.text)")
             try bench.finish(timeline, value)
         }

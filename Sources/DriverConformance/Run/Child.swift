@@ -30,6 +30,7 @@ final class Child {
         var argv: [UnsafeMutablePointer<CChar>?] = ([program] + arguments).map { strdup($0) } + [nil]
         defer { for argument in argv { free(argument) } }
         var child: pid_t = 0
+        setenv("SWIFT_BACKTRACE", "enable=no", 0)
         let failure = posix_spawn(&child, program, &actions, nil, &argv, environ)
         close(ownEnd)
         guard failure == 0 else {

@@ -14,6 +14,11 @@ public struct Exceptions: Sendable {
     public struct Exception: Sendable, Decodable {
         public var kind: Kind
         public var reason: String
+
+        public init(kind: Kind, reason: String) {
+            self.kind = kind
+            self.reason = reason
+        }
     }
 
     public var rules: [String: Exception]

@@ -1,0 +1,23 @@
+import Driver
+import DriverConformance
+import TestKit
+
+/// The suite run against a library by the built command, as a driver's author runs it.
+enum Conformance {
+    static var baton: String { TestDrivers.folder + "/baton" }
+
+    static func verdicts(
+        _ library: String, options: [(String, String)] = [], rules: [Rule] = Rule.all, exceptions: Exceptions = Exceptions(), jobs: Int = 2
+    ) throws -> [Verdict] {
+        let arguments = ["driver", "test", library] + options.flatMap { ["--option", "\($0.0)=\($0.1)"] } + ["--one"]
+        var suite = Suite(library: library, options: options, rules: rules, exceptions: exceptions, program: baton, arguments: arguments)
+        suite.jobs = jobs
+        suite.timeout = 20
+        return try suite.run()
+    }
+
+    /// What is broken, with the reasons.
+    static func broken(_ verdicts: [Verdict]) -> String {
+        verdicts.filter(\.isBad).map { "\($0.rule): \($0.words)" }.joined(separator: "\n")
+    }
+}
