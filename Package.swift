@@ -59,7 +59,7 @@ extension DriverPlugin {
 }
 
 /// Tests of a driver's kernels, where the driver is.
-let kernelTests: [Target] = plugins.compactMap(\.kernels).map { .testTarget(name: "\($0)Tests", dependencies: [.target(name: $0)], swiftSettings: house) }
+let kernelTests: [Target] = plugins.compactMap(\.kernels).map { .testTarget(name: "\($0)Tests", dependencies: [.target(name: $0), "BuildKit"], swiftSettings: house) }
 
 let log = Target.Dependency.product(name: "Logging", package: "swift-log")
 let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
@@ -72,6 +72,14 @@ let package = Package(
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+        .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
+        .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
+        .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+        .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
+        .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
     ],
     targets: [
         // Ground: C.
@@ -93,6 +101,28 @@ let package = Package(
         .target(name: "Engine", dependencies: ["Pipeline", "Model", "Tokens", "Driver", log], swiftSettings: house),
 
         .target(name: "DriverConformance", dependencies: ["CDriver", "Driver"], swiftSettings: house),
+
+        // Floor 3: what callers reach over HTTP, and what asks as they do.
+        .target(
+            name: "Server",
+            dependencies: [
+                "CHost", "Pipeline", "Model", "Tokens", "Driver", "Engine", log, crypto, .product(name: "Metrics", package: "swift-metrics"),
+                .product(name: "CoreMetrics", package: "swift-metrics"), .product(name: "Hummingbird", package: "hummingbird"),
+                .product(name: "HummingbirdCore", package: "hummingbird"),
+                .product(name: "HummingbirdTLS", package: "hummingbird"), .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+                .product(name: "UnixSignals", package: "swift-service-lifecycle"), .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"), .product(name: "NIOHTTP1", package: "swift-nio"),
+                .product(name: "NIOSSL", package: "swift-nio-ssl"), .product(name: "HTTPTypes", package: "swift-http-types"),
+            ],
+            swiftSettings: house),
+        .target(
+            name: "LoadGenerator",
+            dependencies: [
+                log, .product(name: "AsyncHTTPClient", package: "async-http-client"), .product(name: "Histogram", package: "hdrhistogram-swift"),
+                .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOHTTP1", package: "swift-nio"),
+                .product(name: "NIOFoundationCompat", package: "swift-nio"),
+            ],
+            swiftSettings: house),
 
         // Beside: what drivers written in Swift build on. Sees include/ only.
         .target(name: "DriverKit", dependencies: ["CDriver"], swiftSettings: house),

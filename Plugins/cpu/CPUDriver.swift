@@ -24,6 +24,9 @@ enum CPUDriver: DriverDefinition {
             "block_tokens", .choice, default: "16", choices: ["16", "32", "64", "128"], unit: "tokens",
             help: "Tokens of a KV block: fewer waste less at the end of a sequence, more make longer runs for export and attention."),
         OptionDescription(
+            "isa", .choice, default: "auto", choices: ["auto"] + Kernels.names,
+            help: "The instruction set of the kernels; auto is what the environment's BATON_CPU_ISA names, or the best of this processor."),
+        OptionDescription(
             "memory", .integer, default: "0", unit: "bytes", help: "Memory the device may take; 0 is the machine's physical memory.", min: 0,
             max: 1e15),
     ]
@@ -35,7 +38,7 @@ enum CPUDriver: DriverDefinition {
 
     static func describe(_ options: Options) throws(DriverFailure) -> DeviceDescription {
         let numerics = numerics(options)
-        let kernels = try Kernels()
+        let kernels = try Kernels(options.text("isa"))
         var device = DeviceDescription()
         device.engine = .reference
         device.name = "CPU (\(kernels.name), \(numerics.rawValue))"
@@ -61,7 +64,7 @@ enum CPUDriver: DriverDefinition {
     }
 
     static func open(_ options: Options, host: Host) throws(DriverFailure) -> any DeviceImplementation {
-        CPUDevice(info: try describe(options), numerics: numerics(options), kernels: try Kernels(), host: host)
+        CPUDevice(info: try describe(options), numerics: numerics(options), kernels: try Kernels(options.text("isa")), host: host)
     }
 
     static var cost: (any CostImplementation.Type)? { CPUCost.self }

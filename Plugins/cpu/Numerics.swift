@@ -33,24 +33,28 @@ enum Numerics: String, CaseIterable {
     }
 }
 
-/// The kernels of an instruction set, chosen when a device opens: the best the processor has, or what BATON_CPU_ISA names.
+/// The kernels of an instruction set, chosen when a device opens: what the option `isa` names, else what the environment's BATON_CPU_ISA
+/// names, else the best the processor has.
 struct Kernels: @unchecked Sendable {
     let table: UnsafePointer<cpuk_table>
     let name: String
 
-    private static let names = ["scalar", "avx2", "avx512"]
+    /// By cpuk_isa.
+    static let names = ["scalar", "avx2", "avx512", "avx512bf16"]
 
-    init() throws(DriverFailure) {
+    init(_ option: String) throws(DriverFailure) {
+        let forced = getenv("BATON_CPU_ISA").map { String(cString: $0) } ?? ""
+        let (source, wanted) = option == "auto" ? ("BATON_CPU_ISA", forced) : ("option isa", option)
         let best = Int(cpuk_best())
-        guard let wanted = getenv("BATON_CPU_ISA").map({ String(cString: $0) }), !wanted.isEmpty else {
+        guard !wanted.isEmpty, wanted != "auto" else {
             try self.init(index: best)
             return
         }
         guard let index = Self.names.firstIndex(of: wanted) else {
-            throw DriverFailure(.invalidArgument, "BATON_CPU_ISA is '\(wanted)'; give one of \(Self.names.joined(separator: ", "))")
+            throw DriverFailure(.invalidArgument, "\(source) is '\(wanted)'; give one of auto, \(Self.names.joined(separator: ", "))")
         }
         guard index <= best else {
-            throw DriverFailure(.invalidArgument, "BATON_CPU_ISA asks for \(wanted) and this processor has \(Self.names[best]) at most")
+            throw DriverFailure(.invalidArgument, "\(source) asks for \(wanted) and this processor has \(Self.names[best]) at most")
         }
         try self.init(index: index)
     }

@@ -22,6 +22,8 @@ final class MappedBytes: @unchecked Sendable {
         guard let address, address != MAP_FAILED else {
             throw ModelError(.io, path, "cannot map \(count) bytes: \(errorText(errno))")
         }
+        // Only some of the file is read here: not in pieces of 2 MiB.
+        madvise(address, count, 15 /* MADV_NOHUGEPAGE */)
         bytes = UnsafeRawBufferPointer(start: address, count: count)
         let kept = dup(file.descriptor)
         descriptor = kept >= 0 ? kept : nil

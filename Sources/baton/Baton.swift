@@ -24,7 +24,7 @@ struct Baton: ParsableCommand {
               BATON_DRIVERS_SELECT, BATON_DRIVERS_DISABLE  globs over driver names, separated by ','
               BATON_MODELS                                 the folder of models
               BATON_THREADS                                threads of the worker pool
-              BATON_CPU_ISA                                scalar, avx2 or avx512 for the cpu driver
+              BATON_CPU_ISA                                scalar, avx2, avx512 or avx512bf16 for the cpu driver
             """,
         version: "1.0.0",
         subcommands: [

@@ -21,6 +21,9 @@ public struct Tool: Sendable {
         return nil
     }
 
+    /// A program at a path, as a test built it.
+    public init(at path: String) { self.path = path }
+
     /// What a run gave: the exit status (128 + the signal if one ended it) and stdout and stderr together.
     public struct Output: Sendable {
         public let status: Int32

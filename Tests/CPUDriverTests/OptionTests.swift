@@ -33,7 +33,7 @@ struct OptionTests {
     @Test("an unknown option is refused with the nearest one")
     func unknown() throws {
         refusal(.invalidArgument, "numerics") { _ = try Rig.open(["numeric": "f32"]) }
-        refusal(.invalidArgument, "numerics, kv_dtype, block_tokens, memory") { _ = try Rig.open(["colour": "red"]) }
+        refusal(.invalidArgument, "numerics, kv_dtype, block_tokens, isa, memory") { _ = try Rig.open(["colour": "red"]) }
         refusal(.invalidArgument, "twice") { _ = try Rig.open(["numerics": "f32", "numerics": "bf16"]) }
     }
 

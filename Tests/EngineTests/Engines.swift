@@ -15,8 +15,8 @@ enum Engines {
         return try Engine(opening: placement, tokenizer: TestModel.tokenizer(#require(model.file)), settings: settings)
     }
 
-    static func cpu(numerics: String) throws -> Engine {
-        let host = [StageDevices.Named(label: "host", driver: "cpu", options: ["numerics": numerics])]
+    static func cpu(numerics: String, isa: String = "auto") throws -> Engine {
+        let host = [StageDevices.Named(label: "host", driver: "cpu", options: ["numerics": numerics, "isa": isa])]
         return try open(prefill: host, decode: host)
     }
 

@@ -11,9 +11,15 @@ struct GoldenTests {
     @Test("the reference has cases")
     func casesAreThere() { #expect(Golden.prompts.count >= 7) }
 
-    @Test("in f32 the last logits are the reference's within 2e-3 and the mean log-probability within 1e-4", .enabled(if: TestDrivers.has("cpu")))
-    func exact() throws {
-        let engine = try Engines.cpu(numerics: "f32")
+    /// Those that this processor has, the best included.
+    private static let isas: [String] = ["scalar", "avx2", "avx512", "avx512bf16"].filter { isa in
+        guard TestDrivers.has("cpu"), let library = try? TestDrivers.catalog().load("cpu") else { return false }
+        return (try? library.describe(["isa": isa])) != nil
+    }
+
+    @Test("in f32 the last logits are the reference's within 2e-3 and the mean log-probability within 1e-4, in every instruction set", .enabled(if: TestDrivers.has("cpu")), arguments: isas)
+    func exact(isa: String) throws {
+        let engine = try Engines.cpu(numerics: "f32", isa: isa)
         for golden in Golden.prompts {
             #expect(engine.tokenizer.encode(golden.text) == golden.ids, "\(golden.name)")
             let score = try engine.score(golden.ids)
@@ -25,9 +31,9 @@ struct GoldenTests {
         }
     }
 
-    @Test("in native, bf16 and f16 numerics the mean log-probability is near", .enabled(if: TestDrivers.has("cpu")), arguments: ["native", "bf16", "f16"])
-    func near(numerics: String) throws {
-        try Engines.expectNear(Engines.cpu(numerics: numerics))
+    @Test("in native, bf16 and f16 numerics the mean log-probability is near, in every instruction set", .enabled(if: TestDrivers.has("cpu")), arguments: ["native", "bf16", "f16"], isas)
+    func near(numerics: String, isa: String) throws {
+        try Engines.expectNear(Engines.cpu(numerics: numerics, isa: isa))
     }
 
     @Test("in native numerics greedy tokens are the reference's up to its first narrow choice", .enabled(if: TestDrivers.has("cpu")))

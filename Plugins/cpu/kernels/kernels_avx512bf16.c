@@ -6,7 +6,7 @@
 #include "CPUKernels.h"
 
 #define NAME(x) cpuk_avx512bf16_##x
-#define ISA CPUK_AVX512
+#define ISA CPUK_AVX512BF16
 #define ISA_NAME "avx512 with bf16"
 #define HAVE_AVX2 1
 #define HAVE_BF16 1

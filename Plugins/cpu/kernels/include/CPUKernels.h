@@ -10,7 +10,8 @@
 enum cpuk_isa {
   CPUK_SCALAR = 0, // whatever the target's baseline is
   CPUK_AVX2 = 1,   // AVX2, FMA, F16C
-  CPUK_AVX512 = 2  // AVX-512 F, BW, DQ, VL, VNNI
+  CPUK_AVX512 = 2, // AVX-512 F, BW, DQ, VL, VNNI
+  CPUK_AVX512BF16 = 3 // and AVX-512 BF16
 };
 
 /// The types of weights, numbered as the contract's baton_dtype.

@@ -1,0 +1,100 @@
+import CPUKernels
+import Testing
+
+/// Linear operations over weights in plain types, of every instruction set, against sums in double, over seeded shapes and odd addresses.
+struct DenseKernelTests {
+    private static func bits(_ type: Int32, _ values: [Float]) -> (bytes: [UInt8], kept: [Float]) {
+        var bytes: [UInt8] = [], kept: [Float] = []
+        for value in values {
+            let (pattern, back, size): (UInt32, Float, Int) = switch type {
+            case 1: (value.bitPattern, value, 4)
+            case 2: (UInt32(Float16(value).bitPattern), Float(Float16(value)), 2)
+            default: (value.bitPattern >> 16, Float(bitPattern: value.bitPattern & 0xFFFF_0000), 2)
+            }
+            for byte in 0..<size { bytes.append(UInt8(truncatingIfNeeded: pattern >> (8 * byte))) }
+            kept.append(back)
+        }
+        return (bytes, kept)
+    }
+
+    private struct Shape {
+        var tokens, outputs, inputs: Int
+        init(_ random: inout Kernels.Random) {
+            func between(_ low: Int, _ high: Int) -> Int { low + Int(abs(random.next()) * 1e6) % (high - low + 1) }
+            (tokens, outputs, inputs) = (between(1, 36), between(1, 50), 2 * between(1, 130))
+        }
+    }
+
+    private func expectSums(_ shape: Shape, _ w: [Float], _ x: [Float], _ bias: [Float], _ found: [Float], _ what: String) {
+        for t in 0..<shape.tokens {
+            for o in 0..<shape.outputs {
+                var (sum, size) = (Double(bias[o]), 0.0)
+                for i in 0..<shape.inputs {
+                    let product = Double(w[o * shape.inputs + i]) * Double(x[t * shape.inputs + i])
+                    (sum, size) = (sum + product, size + abs(product))
+                }
+                let value = Double(found[t * shape.outputs + o])
+                if !(abs(value - sum) <= size * 1e-5 + 1e-6) {
+                    Issue.record("\(what): \(shape), token \(t), output \(o): \(value), not \(sum)")
+                    return
+                }
+            }
+        }
+    }
+
+    @Test("rows in plain types agree with sums in double", arguments: Kernels.sets, [Int32(1), 2, 3])
+    func rows(isa: Int32, type: Int32) throws {
+        let table = try Kernels.table(isa)
+        var random = Kernels.Random(state: UInt64(40 + type))
+        for _ in 0..<8 {
+            let shape = Shape(&random)
+            let (bytes, kept) = Self.bits(type, random.row(shape.outputs * shape.inputs))
+            let (x, bias) = (random.row(shape.tokens * shape.inputs), random.row(shape.outputs))
+            var out = [Float](repeating: .nan, count: shape.tokens * shape.outputs)
+            let cut = shape.outputs / 2
+            for range in [0..<cut, cut..<shape.outputs] {
+                table.linear_rows(type, bytes, shape.inputs, range.lowerBound, range.upperBound, x, shape.tokens, bias, &out, shape.outputs)
+            }
+            expectSums(shape, kept, x, bias, out, "rows of type \(type)")
+        }
+    }
+
+    @Test("panels of f32 and f16 and pairs of bf16 agree with sums in double", arguments: Kernels.sets, [Int32(1), 2, 3])
+    func panels(isa: Int32, type: Int32) throws {
+        let pointer = try #require(cpuk_for(isa))
+        let table = pointer.pointee
+        var random = Kernels.Random(state: UInt64(50 + type))
+        for _ in 0..<8 {
+            let shape = Shape(&random)
+            let (bytes, kept) = Self.bits(type, random.row(shape.outputs * shape.inputs))
+            let (wide, bias) = (random.row(shape.tokens * shape.inputs), random.row(shape.outputs))
+            let panels = (shape.outputs + 15) / 16, panel = cpuk_bytes(type, 16 * shape.inputs)
+            var packed = [UInt8](repeating: 0xAA, count: panels * panel), row = [Float](repeating: 0, count: shape.inputs)
+            var out = [Float](repeating: .nan, count: shape.tokens * shape.outputs)
+            for p in 0..<panels {
+                packed.withUnsafeMutableBytes {
+                    cpuk_pack_panel(pointer, type, bytes, shape.inputs, p * 16, min(16, shape.outputs - p * 16), type, $0.baseAddress.map { $0 + p * panel }, &row)
+                }
+            }
+            guard type == 3 else {
+                for p in 0..<panels {
+                    packed.withUnsafeBytes { packed in
+                        bias.withUnsafeBufferPointer { bias in
+                            out.withUnsafeMutableBufferPointer { out in
+                                table.linear_panel(
+                                    type, packed.baseAddress.map { $0 + p * panel }, shape.inputs, min(16, shape.outputs - p * 16), wide, shape.tokens,
+                                    bias.baseAddress.map { $0 + p * 16 }, out.baseAddress.map { $0 + p * 16 }, shape.outputs)
+                            }
+                        }
+                    }
+                }
+                expectSums(shape, kept, wide, bias, out, "panels of type \(type)")
+                continue
+            }
+            let (narrow, x) = (wide.map { UInt16($0.bitPattern >> 16) }, wide.map { Float(bitPattern: $0.bitPattern & 0xFFFF_0000) })
+            table.linear_pairs(packed, shape.inputs, 0, panels / 2, shape.outputs, narrow, shape.tokens, bias, &out, shape.outputs)
+            table.linear_pairs(packed, shape.inputs, panels / 2, panels, shape.outputs, narrow, shape.tokens, bias, &out, shape.outputs)
+            expectSums(shape, kept, x, bias, out, "pairs")
+        }
+    }
+}
