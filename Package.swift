@@ -100,7 +100,7 @@ let package = Package(
         .target(name: "Driver", dependencies: ["CDriver", "CFFI", "CHost", crypto, log], swiftSettings: house),
 
         // Floor 2: the main path.
-        .target(name: "Engine", dependencies: ["Pipeline", "Model", "Tokens", "Driver", log], swiftSettings: house),
+        .target(name: "Engine", dependencies: ["CHost", "Pipeline", "Model", "Tokens", "Driver", log], swiftSettings: house),
 
         .target(name: "DriverConformance", dependencies: ["CDriver", "Driver"], swiftSettings: house),
 
@@ -137,6 +137,11 @@ let package = Package(
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: house),
+
+        // What the runtime itself costs; `make bench-micro` runs it.
+        .target(name: "MicroCalls", dependencies: ["CDriver"], path: "Benchmarks/MicroCalls"),
+        .executableTarget(
+            name: "microbench", dependencies: ["MicroCalls", "CDriver", "Driver", "Engine", "Model", "Tokens"], path: "Benchmarks/Micro", swiftSettings: house),
 
         // Tests, by what they need: nothing; a driver (skipped aloud where it is not built); the model.
         .target(name: "TestKit", dependencies: ["Driver", "Model", "Tokens"], path: "Tests/TestKit", swiftSettings: house),

@@ -1,4 +1,4 @@
-import CDriver
+package import CDriver
 
 /// A timeline having reached a value, or having failed.
 public struct Event: Sendable, Hashable {
@@ -61,6 +61,11 @@ public struct Timeline: ~Copyable, @unchecked Sendable {
         status.size = UInt32(MemoryLayout<baton_status>.size)
         reason.write(to: &status)
         try contractCall(device.library.name, "fail") { fail(device.handle, handle, &status, $0) }
+    }
+
+    /// Lends the table and the handles that calls go to, to measure what a call costs without this type.
+    package borrowing func withContract<R>(_ body: (UnsafePointer<baton_timeline_table>, OpaquePointer, OpaquePointer) -> R) -> R {
+        withUnsafePointer(to: device.library.timeline) { body($0, device.handle, handle) }
     }
 
     deinit { device.library.timeline.release?(device.handle, handle) }

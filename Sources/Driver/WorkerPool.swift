@@ -4,8 +4,8 @@ import Synchronization
 
 /// The one pool of worker threads of the process. Drivers reach it through `baton_host.parallel_for`; they start none of their own.
 ///
-/// A job is a range of indices cut into pieces; the caller works too. Each thread has an equal run of pieces that lie together, so that it
-/// reads memory in one stream, and helps the others with theirs when it is done. Workers spin for a moment after a job, because the next
+/// A job is a range of indices; the caller works too. Each thread has an equal run of them, so that it reads memory in one stream, takes it
+/// in a few pieces, and helps the others with theirs when it is done. Workers spin for a moment after a job, because the next
 /// one usually follows within microseconds, then park. While the pool is taken, whether by another thread or by
 /// an outer call of the same one, a job runs whole on the thread that asked: nothing ever waits for the pool.
 public final class WorkerPool: @unchecked Sendable {
@@ -18,9 +18,8 @@ public final class WorkerPool: @unchecked Sendable {
         var body: Body
         var user: UnsafeMutableRawPointer?
         var count: UInt64
+        var grain: UInt64
         var piece: UInt64
-        /// How many pieces there are. Threads count pieces and not indices, so that no sum passes `count`.
-        var pieces: UInt64 { (count - 1) / piece + 1 }
     }
 
     /// Written by the caller while `generation` is even, read by workers while it is odd.
@@ -28,7 +27,7 @@ public final class WorkerPool: @unchecked Sendable {
     private let taken = Atomic<Bool>(false)
     /// Odd while a job is open.
     private let generation = Atomic<UInt64>(0)
-    /// The next piece of each thread's run, a cache line each.
+    /// The pieces of each thread's run that were taken, a cache line each. Pieces and not indices, so that no sum passes `count`.
     private let next: UnsafeMutablePointer<Atomic<UInt64>>
     private static let line = 64 / MemoryLayout<Atomic<UInt64>>.stride
     /// Workers that may be looking at `job`.
@@ -49,13 +48,14 @@ public final class WorkerPool: @unchecked Sendable {
     /// Runs `body` over `[0, count)` in pieces of at least `grain`; returns when all are done.
     public func run(count total: UInt64, grain: UInt64, body: Body, user: UnsafeMutableRawPointer?) {
         guard total > 0 else { return }
-        let piece = max(grain, 1, total / UInt64(count * 4))
-        guard count > 1, total > piece, taken.compareExchange(expected: false, desired: true, ordering: .acquiring).exchanged else {
+        let grain = max(grain, 1)
+        let piece = max(grain, (total / UInt64(count) + 3) / 4)
+        guard count > 1, total > grain, taken.compareExchange(expected: false, desired: true, ordering: .acquiring).exchanged else {
             return body(user, 0, total, 0)
         }
-        let made = Job(body: body, user: user, count: total, piece: piece)
+        let made = Job(body: body, user: user, count: total, grain: grain, piece: piece)
         job = made
-        for thread in 0..<count { next[thread * Self.line].store(first(of: thread, made), ordering: .relaxed) }
+        for thread in 0..<count { next[thread * Self.line].store(0, ordering: .relaxed) }
         generation.add(1, ordering: .sequentiallyConsistent)
         if parked.load(ordering: .sequentiallyConsistent) > 0 { gate.openAll() }
         work(made, worker: 0)
@@ -64,22 +64,26 @@ public final class WorkerPool: @unchecked Sendable {
         taken.store(false, ordering: .releasing)
     }
 
-    /// The first piece of a thread's run.
+    /// The first index of a thread's run: a whole number of grains.
     private func first(of thread: Int, _ job: Job) -> UInt64 {
-        let (quotient, rest) = job.pieces.quotientAndRemainder(dividingBy: UInt64(count))
-        return quotient * UInt64(thread) + min(UInt64(thread), rest)
+        let grains = (job.count - 1) / job.grain + 1
+        let (quotient, rest) = grains.quotientAndRemainder(dividingBy: UInt64(count))
+        let (index, overflow) = (quotient * UInt64(thread) + min(UInt64(thread), rest)).multipliedReportingOverflow(by: job.grain)
+        return overflow ? job.count : min(index, job.count)
     }
 
     /// Its own run first, then what is left of the others'.
     private func work(_ job: Job, worker: UInt32) {
         for turn in 0..<count {
             let thread = (Int(worker) + turn) % count
-            let end = first(of: thread + 1, job)
+            let (start, end) = (first(of: thread, job), first(of: thread + 1, job))
+            guard start < end else { continue }
+            let pieces = (end - start - 1) / job.piece + 1
             while true {
                 let index = next[thread * Self.line].add(1, ordering: .relaxed).oldValue
-                guard index < end else { break }
-                let begin = index * job.piece
-                job.body(job.user, begin, begin + min(job.piece, job.count - begin), worker)
+                guard index < pieces else { break }
+                let begin = start + index * job.piece
+                job.body(job.user, begin, begin + min(job.piece, end - begin), worker)
             }
         }
     }

@@ -32,9 +32,13 @@ struct Decode: ~Copyable {
         kv.tokens += 1
         steps += 1
         trace?.span("decode", .stage, from: began, to: WallClock.now, arguments: [("position", "\(kv.tokens - 1)")])
-        for (part, event) in zip(stage.parts, run.events) where event.clock == .modelled {
-            modelled += event.nanoseconds
-            trace?.modelled("decode", device: part.device.label, from: event.start, to: event.end)
+        for (part, event) in zip(stage.parts, run.events) {
+            switch event.clock {
+            case .wall: trace?.span("decode", .driver, from: event.start, to: event.end, arguments: [("device", part.device.label)])
+            case .modelled:
+                modelled += event.nanoseconds
+                trace?.modelled("decode", device: part.device.label, from: event.start, to: event.end)
+            }
         }
     }
 }

@@ -28,6 +28,11 @@ public final class Trace: Sendable {
         spans.withLock { $0.append(Span(name: name, lane: device, modelled: true, start: start, end: end, arguments: arguments)) }
     }
 
+    /// Spans of a name and lane on the wall clock, in the order they were added, nanoseconds.
+    package func wallSpans(named name: String, in lane: String) -> [(start: UInt64, end: UInt64)] {
+        spans.withLock { $0.filter { !$0.modelled && $0.name == name && $0.lane == lane }.map { ($0.start, $0.end) } }
+    }
+
     /// The trace as one JSON object.
     public func json() -> String {
         let all = spans.withLock { $0 }

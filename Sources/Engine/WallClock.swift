@@ -1,9 +1,10 @@
-/// The host's rising clock, nanoseconds.
-enum WallClock {
-    private static let origin = ContinuousClock().now
+import Glibc
 
+/// The host's rising clock: CLOCK_MONOTONIC, nanoseconds, which is also what drivers time their events on.
+enum WallClock {
     static var now: UInt64 {
-        let passed = origin.duration(to: ContinuousClock().now).components
-        return UInt64(passed.seconds) &* 1_000_000_000 &+ UInt64(passed.attoseconds / 1_000_000_000)
+        var time = timespec()
+        clock_gettime(CLOCK_MONOTONIC, &time)
+        return UInt64(bitPattern: Int64(time.tv_sec) &* 1_000_000_000 &+ Int64(time.tv_nsec))
     }
 }

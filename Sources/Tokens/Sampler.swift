@@ -36,15 +36,45 @@ public struct Sampler: Sendable {
 
     /// The index of the greatest logit, the lowest of equals.
     private func greatest(_ logits: UnsafeMutableBufferPointer<Float>) throws(TokensError) -> Int {
-        var best = -1
-        var value = -Float.infinity
-        for index in logits.indices {
-            let logit = logits[index]
-            if logit > value { (best, value) = (index, logit) }
-            if logit.isNaN { throw TokensError("logit \(index) is not a number; the device's result is damaged") }
+        let (value, isDamaged) = Self.peak(logits)
+        if isDamaged, let index = logits.firstIndex(where: \.isNaN) {
+            throw TokensError("logit \(index) is not a number; the device's result is damaged")
         }
-        guard best >= 0, value < .infinity else { throw TokensError("no token can be chosen: the logits are all -infinity, or one is infinite") }
+        guard value > -.infinity, value < .infinity, let best = Self.first(value, in: logits) else {
+            throw TokensError("no token can be chosen: the logits are all -infinity, or one is infinite")
+        }
         return best
+    }
+
+    /// The greatest logit, and whether any is not a number. Sixteen at a time: a vocabulary is read for every token.
+    private static func peak(_ logits: UnsafeMutableBufferPointer<Float>) -> (value: Float, hasNaN: Bool) {
+        var most = SIMD16<Float>(repeating: -.infinity)
+        var odd = SIMDMask<SIMD16<Int32>>(repeating: false)
+        let whole = logits.count / 16 * 16
+        if let base = logits.baseAddress.map({ UnsafeRawPointer($0) }) {
+            for index in stride(from: 0, to: whole, by: 16) {
+                let lanes = base.loadUnaligned(fromByteOffset: index * 4, as: SIMD16<Float>.self)
+                most.replace(with: lanes, where: lanes .> most)
+                odd = odd .| (lanes .!= lanes)
+            }
+        }
+        var (value, hasNaN) = (most.max(), any(odd))
+        for logit in logits[whole...] {
+            value = logit > value ? logit : value
+            hasNaN = hasNaN || logit.isNaN
+        }
+        return (value, hasNaN)
+    }
+
+    private static func first(_ value: Float, in logits: UnsafeMutableBufferPointer<Float>) -> Int? {
+        let whole = logits.count / 16 * 16
+        if let base = logits.baseAddress.map({ UnsafeRawPointer($0) }) {
+            for index in stride(from: 0, to: whole, by: 16) {
+                let same = base.loadUnaligned(fromByteOffset: index * 4, as: SIMD16<Float>.self) .== value
+                if any(same) { return (index..<index + 16).first { logits[$0] == value } }
+            }
+        }
+        return logits[whole...].firstIndex(of: value)
     }
 
     /// The tokens that top-k, min-p and top-p leave, likeliest first.

@@ -18,6 +18,21 @@ struct WorkerPoolTests {
         }
     }
 
+    @Test("no piece but the last is smaller than the grain, and none begins between two grains", arguments: [1, 2, 3, 8])
+    func grains(threads: Int) {
+        let pool = WorkerPool(threads: threads)
+        for (count, grain) in [(10, 8), (17, 8), (100, 7), (1_000, 64), (64, 64), (5, 1)] as [(UInt64, UInt64)] {
+            let wrong = Sum()
+            let job = GrainJob(count: count, grain: grain, wrong: wrong)
+            pool.run(count: count, grain: grain, body: { user, begin, end, _ in
+                guard let user else { return }
+                let job = Unmanaged<GrainJob>.fromOpaque(user).takeUnretainedValue()
+                if end - begin < job.grain && end != job.count || begin % job.grain != 0 { job.wrong.value.wrappingAdd(1, ordering: .relaxed) }
+            }, user: Unmanaged.passUnretained(job).toOpaque())
+            #expect(wrong.value.load(ordering: .relaxed) == 0, "\(count) by \(grain)")
+        }
+    }
+
     @Test("a nested call runs whole, within the outer one")
     func nested() {
         let pool = WorkerPool(threads: 4)
@@ -101,5 +116,15 @@ private final class Tally: Sendable {
 
     var isExact: Bool {
         !wrong.load(ordering: .relaxed) && counts.allSatisfy { $0.value.load(ordering: .relaxed) == 1 }
+    }
+}
+
+private final class GrainJob: Sendable {
+    let count, grain: UInt64
+    let wrong: Sum
+    init(count: UInt64, grain: UInt64, wrong: Sum) {
+        self.count = count
+        self.grain = grain
+        self.wrong = wrong
     }
 }

@@ -19,6 +19,18 @@ struct SamplerTests {
         #expect(try draw(.greedy, [1, 3, 3, -1], 1) == [1: 1])
     }
 
+    @Test("greedy is the same for every length and place, and sees a NaN wherever it is", arguments: [1, 2, 15, 16, 17, 31, 32, 33, 100])
+    func greedyEverywhere(count: Int) throws {
+        for place in 0..<count {
+            var logits = (0..<count).map { Float($0 % 7) - 10 }
+            logits[place] = 1
+            if place + 3 < count { logits[place + 3] = 1 }
+            #expect(try draw(.greedy, logits, 1) == [Int32(place): 1])
+            logits[place] = .nan
+            #expect(throws: TokensError.self) { try draw(.greedy, logits, 1) }
+        }
+    }
+
     @Test("draws follow the probabilities")
     func distribution() throws {
         let counts = try draw(SamplingOptions(temperature: 1, seed: 3), [0, 0.6931472, 1.3862944], 70_000)

@@ -1,8 +1,10 @@
-// What Swift's view of the C library leaves out: the processor's spin hint, processor affinity, secure mode, and whole small files.
+// What Swift's view of the C library leaves out: the processor's spin hint, processor affinity, secure mode,
+// whole small files; and what wants vectors: a checksum.
 #ifndef CHOST_H
 #define CHOST_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 /// Tells the processor that this thread is spinning.
 static inline void chost_relax(void) {
@@ -23,6 +25,10 @@ int chost_is_elevated(void);
 /// Gives its bytes, at most `limit`, in `*bytes` (free them), and their count; a larger file gives `limit + 1` and may give no bytes;
 /// otherwise the negated errno (EISDIR for a folder).
 long chost_read_file(const char *path, size_t limit, unsigned char **bytes);
+
+/// A 64-bit checksum of `count` bytes (null when it is 0): eight lanes add, for each stripe of 64 bytes, the product of the halves of each
+/// word keyed by its place, and the word itself to the lane beside; lanes and tail are folded in. The same on every processor.
+uint64_t chost_checksum(const void *bytes, size_t count);
 
 /// Names the calling thread for debuggers and traces; at most 15 bytes count.
 void chost_name_thread(const char *name);

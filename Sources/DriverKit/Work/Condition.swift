@@ -45,13 +45,15 @@ final class Condition: @unchecked Sendable {
         return overflow ? .max : sum
     }
 
-    /// Polls `ready` for about 20 microseconds, which is less than a sleep and a wake cost.
+    /// Polls `ready` for about 20 microseconds, which is less than a sleep and a wake cost, or for as long as is said.
     @inline(__always)
-    static func spin(_ ready: () -> Bool) -> Bool {
+    static func spin(nanoseconds: UInt64 = 20_000, _ ready: () -> Bool) -> Bool {
         if ready() { return true }
-        let until = Clock.now() &+ 20_000
+        let until = Clock.now() &+ nanoseconds
         repeat {
             for _ in 0..<64 where ready() { return true }
+            // What is waited for may have this processor's queue to itself: let it run.
+            sched_yield()
         } while Clock.now() < until
         return ready()
     }

@@ -63,6 +63,9 @@ private final class Line: @unchecked Sendable {
         var work: SubmissionQueue.Work
     }
 
+    /// How long the thread polls for work after some: as long as a host takes to sample a token and submit the next.
+    private static let patience: UInt64 = 100_000
+
     private let depth: Int
     private let condition = Condition()
     private var items: [Item] = []
@@ -126,7 +129,7 @@ private final class Line: @unchecked Sendable {
     private func next() -> Item? {
         let seen = arrivals.load(ordering: .acquiring)
         if condition.locked({ items.count == head && !stopping }) {
-            _ = Condition.spin { arrivals.load(ordering: .acquiring) != seen }
+            _ = Condition.spin(nanoseconds: Self.patience) { arrivals.load(ordering: .acquiring) != seen }
         }
         return condition.locked {
             while items.count == head {

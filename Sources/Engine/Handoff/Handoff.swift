@@ -1,4 +1,5 @@
 import Driver
+import Synchronization
 
 /// Carries the KV of one sequence from prefill's devices to decode's, layer by layer while prefill goes on.
 ///
@@ -40,6 +41,22 @@ final class Handoff {
     }
     private var pendingImports: [Pending] = []
 
+    /// A piece whose export is queued.
+    private struct Begun {
+        var link: HandoffLink
+        var layers: Range<Int>
+        var tokens: Range<Int>
+        var from: OpenPart
+        /// When the layers are complete, in `from`'s layer events.
+        var ready: UInt64
+        var slot: Staging.Slot
+        /// When the export has ended, in the exports of the link.
+        var value: UInt64
+    }
+    /// Exports that are queued while the piece before them is checked and imported; at most this many.
+    private static let ahead = 1
+    private var begun: [Begun] = []
+
     init(
         links: [HandoffLink], from prefill: OpenStage, to decode: OpenStage, prefillBlocks: [UInt32], prefillGeneration: UInt64,
         decodeBlocks: [UInt32], generation: UInt64, tokens: Int, settings: HandoffSettings, trace: Trace?,
@@ -65,6 +82,10 @@ final class Handoff {
         if clocks == [.modelled] { modelled = ModelledTransfer() }
     }
 
+    deinit {
+        if case .adopted = machine.state { staging.giveBack() } else if isSettled { staging.giveBack() }
+    }
+
     var state: HandoffState { machine.state }
 
     /// Moves the KV of tokens `range` of the layers of `part`, whose run's layer events begin at `base`. `range` begins at a token step.
@@ -76,6 +97,7 @@ final class Handoff {
                 try move(link, layers, range, after: ready, from: from)
             }
         }
+        try complete(leaving: 0)
     }
 
     /// Moves the KV of tokens `range`, which was there before any run that is not over: runs up to layer event `base` of `part`.
@@ -83,6 +105,7 @@ final class Handoff {
         for link in links where link.prefillPart == part {
             for layers in groups(link, range.count) { try move(link, layers, range, after: base, from: prefill.parts[part]) }
         }
+        try complete(leaving: 0)
     }
 
     /// Layers that go in one piece: one at a time with overlap, else as many as fit a piece.
@@ -107,22 +130,40 @@ final class Handoff {
     }
 
     private func piece(_ link: HandoffLink, _ layers: Range<Int>, _ tokens: Range<Int>, after ready: UInt64, from: OpenPart) throws(EngineError) {
-        do throws(DriverError) {
-            try carry(link, layers, tokens, after: ready, from: from)
-        } catch { try fail(error) }
-        if case .aborted = machine.state { try abort() }
+        do throws(DriverError) { begun.append(try begin(link, layers, tokens, after: ready, from: from)) } catch { try fail(error) }
+        try complete(leaving: Self.ahead)
     }
 
-    private func carry(_ link: HandoffLink, _ layers: Range<Int>, _ tokens: Range<Int>, after ready: UInt64, from: OpenPart) throws(DriverError) {
-        let index = figures.pieces
+    /// Checks and imports the pieces begun first, until only `count` are left.
+    private func complete(leaving count: Int) throws(EngineError) {
+        while begun.count > count {
+            do throws(DriverError) { try carry(begun.removeFirst()) } catch { try fail(error) }
+            if case .aborted = machine.state { try abort() }
+        }
+    }
+
+    /// Queues the export of a piece behind the events of its layers.
+    private func begin(_ link: HandoffLink, _ layers: Range<Int>, _ tokens: Range<Int>, after ready: UInt64, from: OpenPart) throws(DriverError) -> Begun {
         let plan = link.plan
-        let produced = try from.layerEvents.wait(ready, timeout: settings.deadline &+ settings.patience)
-        let began = WallClock.now
         let slot = try staging.slot(
             wire: plan.wireBytes(tokens: tokens.count, layers: layers.count),
             converted: plan.conversion.isEmpty ? 0 : plan.importBytes(tokens: tokens.count, layers: layers.count),
             free: { (value: Int) throws(DriverError) in try self.retire(piece: value) })
-        let exported = try export(link, layers, tokens, from, slot, exports[link.prefillPart], after: ready)
+        let copies = exports[link.prefillPart]
+        var sync = Sync(queue: from.copyQueue)
+        sync.wait(for: from.layerEvents, ready)
+        sync.signal(copies.timeline, copies.value + 1)
+        let range = KVRange(layers: layers, blocks: Self.blocks(prefillBlocks, tokens, plan.from.blockTokens), tokens: tokens.count)
+        try from.pool.export(range, as: plan.from, to: .host(slot.wireBase, count: slot.wire.count), sync: sync)
+        copies.value += 1
+        return Begun(link: link, layers: layers, tokens: tokens, from: from, ready: ready, slot: slot, value: copies.value)
+    }
+
+    private func carry(_ piece: Begun) throws(DriverError) {
+        let (index, slot) = (figures.pieces, piece.slot)
+        let produced = try piece.from.layerEvents.wait(piece.ready, timeout: settings.deadline &+ settings.patience)
+        let began = WallClock.now
+        let exported = try exports[piece.link.prefillPart].timeline.wait(piece.value, timeout: settings.deadline)
         let sent = settings.checksum ? Checksum.of(UnsafeRawBufferPointer(slot.wire)) : nil
         tamper?(index, slot.wire)
         let found = settings.checksum ? Checksum.of(UnsafeRawBufferPointer(slot.wire)) : nil
@@ -130,24 +171,13 @@ final class Handoff {
         figures.bytes += slot.wire.count
         let actions = machine.handle(.arrived(piece: index, generation: machine.generation, sent: sent, found: found), now: WallClock.now)
         guard actions.contains(.importPiece(index)) else { return }
-        try importPiece(link, layers, tokens, slot, index)
+        try importPiece(piece.link, piece.layers, piece.tokens, slot, index)
         let ended = WallClock.now
         figures.busy &+= ended - began
-        trace?.span("piece \(index)", .handoff, from: began, to: ended, arguments: [("layers", "\(layers)"), ("tokens", "\(tokens)"), ("bytes", "\(slot.wire.count)")])
+        trace?.span(
+            "piece \(index)", .handoff, from: began, to: ended,
+            arguments: [("layers", "\(piece.layers)"), ("tokens", "\(piece.tokens)"), ("bytes", "\(slot.wire.count)")])
         modelled?.add(ready: produced.end, export: exported.nanoseconds, bytes: slot.wire.count)
-    }
-
-    private func export(
-        _ link: HandoffLink, _ layers: Range<Int>, _ tokens: Range<Int>, _ from: OpenPart, _ slot: Staging.Slot, _ copies: Copies,
-        after ready: UInt64
-    ) throws(DriverError) -> Event {
-        var sync = Sync(queue: from.copyQueue)
-        sync.wait(for: from.layerEvents, ready)
-        sync.signal(copies.timeline, copies.value + 1)
-        let range = KVRange(layers: layers, blocks: Self.blocks(prefillBlocks, tokens, link.plan.from.blockTokens), tokens: tokens.count)
-        try from.pool.export(range, as: link.plan.from, to: .host(slot.wireBase, count: slot.wire.count), sync: sync)
-        copies.value += 1
-        return try copies.timeline.wait(copies.value, timeout: settings.deadline)
     }
 
     private func importPiece(
@@ -262,7 +292,8 @@ struct Staging {
     static let pieceBytes = 1 << 20
     private static let count = 4
 
-    final class Slot {
+    /// Used by one handoff at a time.
+    final class Slot: @unchecked Sendable {
         private let region: HostRegion
         private(set) var wireCount = 0
         private(set) var convertedCount = 0
@@ -285,12 +316,29 @@ struct Staging {
 
     private var slots: [Slot] = []
     private var next = 0
+    private var isKept = false
+    /// Slots of handoffs that are over, whose pages are there already: at most so many wait for the next.
+    private static let free = Mutex<[Slot]>([])
+    private static let mostFree = 8
 
     /// A device may still write here: the memory is never given back.
-    func keepForEver() { for slot in slots { _ = Unmanaged.passRetained(slot) } }
+    mutating func keepForEver() {
+        isKept = true
+        for slot in slots { _ = Unmanaged.passRetained(slot) }
+    }
 
     init() throws(DriverError) {
-        for _ in 0..<Self.count { slots.append(try Slot(bytes: 2 * Self.pieceBytes + 64)) }
+        for _ in 0..<Self.count {
+            if let slot = Self.free.withLock({ $0.popLast() }) { slots.append(slot) } else { slots.append(try Slot(bytes: 2 * Self.pieceBytes + 64)) }
+        }
+    }
+
+    /// No device uses the memory any more: another handoff may have it.
+    mutating func giveBack() {
+        guard !isKept else { return }
+        let slots = slots
+        Self.free.withLock { free in free += slots.prefix(max(0, Self.mostFree - free.count)) }
+        self.slots = []
     }
 
     /// The next slot, once what was in it is no longer needed.

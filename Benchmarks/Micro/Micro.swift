@@ -1,0 +1,32 @@
+import Driver
+import Engine
+import Foundation
+import Model
+import Pipeline
+import Tokens
+
+/// Measures what the runtime itself costs: a call through the contract, a handoff's copies, the host's work between decode steps, and what of
+/// an overlapped handoff a request waits for. Prints one JSON object. Arguments: the model's file, repeats.
+@main
+struct Micro {
+    static func main() throws {
+        guard CommandLine.arguments.count > 1 else {
+            FileHandle.standardError.write(Data("microbench: give the model's .gguf; see `make bench-micro`\n".utf8))
+            exit(64)
+        }
+        let repeats = CommandLine.arguments.count > 2 ? Int(CommandLine.arguments[2]) ?? 5 : 5
+        let bench = try MicroBench(model: CommandLine.arguments[1], repeats: repeats)
+        var rows = try bench.calls() + bench.copies() + bench.adoptions()
+        rows += try bench.hostShare() + bench.overlap()
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
+        print(String(decoding: try encoder.encode(["rows": rows]), as: UTF8.self))
+    }
+}
+
+/// One thing measured, on the wall clock.
+struct MicroRow: Encodable {
+    var name: String
+    var unit: String
+    var samples: [Double]
+}

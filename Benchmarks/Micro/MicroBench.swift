@@ -1,0 +1,172 @@
+import CDriver
+import Driver
+import Engine
+import Foundation
+import MicroCalls
+import Model
+import Tokens
+
+/// The measurements, each over the cpu driver or the device models beside this program.
+struct MicroBench {
+    let model: ModelFile
+    let catalog: DriverCatalog
+    let repeats: Int
+
+    init(model path: String, repeats: Int) throws {
+        model = try ModelFile(path: path)
+        catalog = DriverCatalog()
+        self.repeats = repeats
+    }
+
+    private func device(_ label: String, _ options: DriverOptions = DriverOptions([])) throws -> Device {
+        try Device(opening: catalog.load("cpu"), label: label, options: options)
+    }
+
+    // MARK: Contract
+
+    /// Asking a timeline for an event: from Swift, and from C with the same arguments.
+    func calls() throws -> [MicroRow] {
+        let device = try device("a")
+        let timeline = try Timeline(on: device)
+        try timeline.signal(1)
+        let count = 1_000_000
+        var (swift, c, over): ([Double], [Double], [Double]) = ([], [], [])
+        for _ in 0..<repeats {
+            let began = now()
+            for _ in 0..<count { _ = try timeline.query(1) }
+            let mine = Double(now() - began) / Double(count)
+            let plain = timeline.withContract { table, device, handle in micro_query(table, device, handle, 1, count) }
+            swift.append(mine)
+            c.append(plain)
+            over.append(mine - plain)
+        }
+        return [
+            MicroRow(name: "contract call from Swift", unit: "ns", samples: swift), MicroRow(name: "contract call from C", unit: "ns", samples: c),
+            MicroRow(name: "Swift over C", unit: "ns", samples: over),
+        ]
+    }
+
+    // MARK: Handoff
+
+    private static let tokens = 2048
+    private static func pool(blocks: Int) -> KVPoolDescription {
+        KVPoolDescription(dtype: .bf16, blockCount: blocks, blockTokens: 16, layers: 0..<30, kvHeads: 3, headDim: 64)
+    }
+
+    /// KV of 2,048 tokens from one pool to another of the same layout, layer by layer in pieces of at most 1 MB as a handoff sends them,
+    /// beside one memcpy of as many bytes.
+    func copies() throws -> [MicroRow] {
+        let description = Self.pool(blocks: Self.tokens / 16)
+        let (from, to) = (try device("a"), try device("b"))
+        let source = try KVPool(creating: description, on: from), target = try KVPool(creating: description, on: to)
+        let layout = try from.library.layouts(of: description, importing: false, options: DriverOptions([]))[0]
+        let bytes = layout.bytesPerBlockLayer * (Self.tokens / 16) * 30
+        let here = try HostRegion(count: bytes), there = try HostRegion(count: bytes)
+        memset(here.base, 1, bytes)
+        memset(there.base, 2, bytes)
+        let slots = try (0..<4).map { _ in try IdentityCarrier.Slot() }
+        var (plain, moved, checked): ([Double], [Double], [Double]) = ([], [], [])
+        for repetition in 0...repeats {
+            let copy = micro_copy(there.base, here.base, UInt(bytes))
+            let bare = try carry(source, target, layout, slots, checksum: false), sure = try carry(source, target, layout, slots, checksum: true)
+            guard repetition > 0 else { continue }
+            plain.append(Double(bytes) / copy)
+            moved.append(Double(bytes) / bare)
+            checked.append(Double(bytes) / sure)
+        }
+        return [
+            MicroRow(name: "memcpy", unit: "GB/s", samples: plain), MicroRow(name: "handoff, identity, without checksums", unit: "GB/s", samples: moved),
+            MicroRow(name: "handoff, identity", unit: "GB/s", samples: checked),
+            MicroRow(name: "handoff, identity, of memcpy", unit: "ratio", samples: zip(checked, plain).map { $0 / $1 }),
+        ]
+    }
+
+    private func carry(
+        _ source: borrowing KVPool, _ target: borrowing KVPool, _ layout: KVLayout, _ slots: [IdentityCarrier.Slot], checksum: Bool
+    ) throws -> Double {
+        let carrier = try IdentityCarrier(from: source, to: target, layout: layout, slots: slots, checksum: checksum)
+        let began = now()
+        try carrier.run(source, target, tokens: Self.tokens)
+        return Double(now() - began)
+    }
+
+    /// Adopting a pool of 256 blocks and of 16,384.
+    func adoptions() throws -> [MicroRow] {
+        try [256, 16_384].map { blocks in
+            let description = Self.pool(blocks: blocks)
+            let (from, to) = (try device("a"), try device("b"))
+            let source = try KVPool(creating: description, on: from)
+            let samples = try (0..<repeats).map { _ in
+                let began = now()
+                let adopted = try KVPool(adopting: source, as: description, on: to)
+                let took = Double(now() - began)
+                _ = adopted.description
+                return took / 1e3
+            }
+            return MicroRow(name: "adopt a pool of \(blocks) blocks", unit: "us", samples: samples)
+        }
+    }
+
+    // MARK: A request
+
+    private func engine(_ prefill: String, _ decode: String) throws -> Engine {
+        func stage(_ name: String, _ driver: String) -> StageDevices { StageDevices(stage: name, devices: [.init(label: driver, driver: driver)]) }
+        guard let file = model.file else { throw EngineError(.usage, "the model has no weights; give a .gguf") }
+        let placement = try Placement(
+            model: model, prefill: stage("prefill", prefill), decode: stage("decode", decode), wire: nil, context: 1024, catalog: catalog)
+        var settings = Engine.Settings()
+        settings.routing = .disaggregated
+        return try Engine(opening: placement, tokenizer: try Self.tokenizer(file), settings: settings)
+    }
+
+    private static func tokenizer(_ file: GGUFFile) throws -> Tokenizer {
+        try Tokenizer(
+            Vocabulary(
+                tokens: try file.byteStrings("tokenizer.ggml.tokens"), types: try file.int32s("tokenizer.ggml.token_type"),
+                merges: try file.byteStrings("tokenizer.ggml.merges"), pre: try file.string("tokenizer.ggml.pre"),
+                model: try file.string("tokenizer.ggml.model"), bos: nil, eos: nil, addsBOS: false))
+    }
+
+    /// What of a decode step is not the device's: from one batch's end on the device to the next one's begin there, over the whole step.
+    /// Sampling, text, submission and waking are in it.
+    func hostShare() throws -> [MicroRow] {
+        let engine = try engine("cpu", "cpu")
+        let prompt = (0..<32).map { Int32($0 * 97 + 100) }
+        var (share, waking, between, submitting): ([Double], [Double], [Double], [Double]) = ([], [], [], [])
+        for _ in 0..<repeats {
+            let trace = Trace()
+            engine.trace = trace
+            _ = try engine.run(Request(prompt: prompt, maxTokens: 128, sampling: .greedy, obeysEnd: false))
+            let device = trace.wallSpans(named: "decode", in: "driver"), host = trace.wallSpans(named: "decode", in: "stage")
+            let steps = zip(device, device.dropFirst())
+            share.append(100 * median(steps.map { Double($1.start &- $0.end) / Double($1.start &- $0.start) }))
+            waking.append(median(zip(device, host).map { Double($1.end &- $0.end) / 1e3 }))
+            between.append(median(zip(host, host.dropFirst()).map { Double($1.start &- $0.end) / 1e3 }))
+            submitting.append(median(zip(device, host).map { Double($0.start &- $1.start) / 1e3 }))
+        }
+        return [
+            MicroRow(name: "host's share of a decode step", unit: "%", samples: share),
+            MicroRow(name: "of it, from the device's end to the host's waking", unit: "us", samples: waking),
+            MicroRow(name: "of it, logits, sampling and text", unit: "us", samples: between),
+            MicroRow(name: "of it, from the host's submit to the device's begin", unit: "us", samples: submitting),
+        ]
+    }
+
+    /// What of a handoff the user waits for, over the time prefill takes, for 512 tokens from trainium3 to cs3. Wall time of the models' engine.
+    func overlap() throws -> [MicroRow] {
+        let engine = try engine("trainium3", "cs3")
+        let prompt = (0..<512).map { Int32($0 * 37 + 100) }
+        let samples = try (0..<repeats).map { _ in
+            let report = try engine.run(Request(prompt: prompt, maxTokens: 2, sampling: .greedy, obeysEnd: false))
+            return 100 * Double(report.handoff?.exposedNanoseconds ?? 0) / Double(max(1, report.ttftPrefill))
+        }
+        return [MicroRow(name: "exposed handoff of 512 tokens' prefill", unit: "%", samples: samples)]
+    }
+
+    private func median(_ values: [Double]) -> Double {
+        let sorted = values.sorted()
+        return sorted.isEmpty ? 0 : sorted[sorted.count / 2]
+    }
+
+    private func now() -> UInt64 { DispatchTime.now().uptimeNanoseconds }
+}
