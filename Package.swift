@@ -66,7 +66,7 @@ let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
 
 let package = Package(
     name: "baton",
-    products: [.executable(name: "baton", targets: ["baton"])] + plugins.map(\.product),
+    products: [.executable(name: "baton", targets: ["baton"]), .executable(name: "baton-driver-host", targets: ["baton-driver-host"])] + plugins.map(\.product),
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
@@ -90,12 +90,13 @@ let package = Package(
         .target(name: "CFFI", dependencies: ["CLibFFI"], path: "Sources/CFFI", exclude: ["System"]),
 
         .target(name: "CHost"),
+        .target(name: "CIsolation", dependencies: ["CDriver"], cSettings: [.unsafeFlags(["-Wall", "-Wextra", "-Werror"])]),
 
         // Floor 1: pure values, and the one door to C.
         .target(name: "Pipeline", dependencies: ["CHost", "Yams"], swiftSettings: house),
         .target(name: "Model", dependencies: [crypto], swiftSettings: house),
         .target(name: "Tokens", swiftSettings: house),
-        .target(name: "Driver", dependencies: ["CDriver", "CFFI", "CHost", crypto, log], swiftSettings: house),
+        .target(name: "Driver", dependencies: ["CDriver", "CFFI", "CHost", "CIsolation", crypto, log], swiftSettings: house),
 
         // Floor 2: the main path.
         .target(name: "Engine", dependencies: ["Pipeline", "Model", "Tokens", "Driver", log], swiftSettings: house),
@@ -134,6 +135,9 @@ let package = Package(
                 "CHost", "Pipeline", "Model", "Tokens", "Driver", "Engine", "DriverConformance", .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: house),
+
+        // What an isolated driver runs in: started by the command, not by hand.
+        .executableTarget(name: "baton-driver-host", dependencies: ["Driver"], swiftSettings: house),
 
         // Tests, by what they need: nothing; a driver (skipped aloud where it is not built); the model.
         .target(name: "TestKit", dependencies: ["Driver", "Model", "Tokens"], path: "Tests/TestKit", swiftSettings: house),

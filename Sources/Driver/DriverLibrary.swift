@@ -100,7 +100,7 @@ public final class DriverLibrary: @unchecked Sendable {
         return driver
     }
 
-    private static func symbol(_ path: String) throws(DriverError) -> baton_driver_entry_function {
+    static func symbol(_ path: String) throws(DriverError) -> baton_driver_entry_function {
         _ = dlerror()
         guard let handle = dlopen(path, RTLD_NOW | RTLD_LOCAL) else {
             throw DriverError(.unavailable, driver: path, call: "dlopen", detail: Self.linkerWords)
@@ -125,7 +125,7 @@ public final class DriverLibrary: @unchecked Sendable {
         }
     }
 
-    private static func interface<T: ContractStruct>(_ driver: baton_driver, _ id: String, _ version: UInt32) -> T? {
+    static func interface<T: ContractStruct>(_ driver: baton_driver, _ id: String, _ version: UInt32) -> T? {
         guard let get = driver.get_interface else { return nil }
         return id.withContractString { T.copied(from: get($0, version)?.assumingMemoryBound(to: T.self)) }
     }
