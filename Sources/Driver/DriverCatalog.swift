@@ -1,3 +1,4 @@
+package import CDriver
 import Crypto
 import FoundationEssentials
 import Glibc
@@ -10,6 +11,7 @@ import Synchronization
 /// ignored when the process runs with elevated privilege. The current directory is never searched. Any thread may use a catalog.
 public final class DriverCatalog: Sendable {
     public let host: HostServices
+    private let search: DriverSearch
     private let state: Mutex<State>
     /// The thread that runs a driver's entry just now, or 0: a call from there must not wait for itself.
     private let entering = Atomic<UInt>(0)
@@ -17,10 +19,13 @@ public final class DriverCatalog: Sendable {
     private struct State: Sendable {
         var report: LoadReport
         var loaded: [Int: DriverLibrary] = [:]
+        /// By candidate and label.
+        var isolated: [String: DriverLibrary] = [:]
     }
 
     public init(host: HostServices = HostServices(), search: DriverSearch = .standard()) {
         self.host = host
+        self.search = search
         state = Mutex(State(report: search.report(hostABI: host.abi)))
         host.catalog = self
     }
@@ -47,6 +52,42 @@ public final class DriverCatalog: Sendable {
             } catch { return .failure(error) }
         }
         return try result.get()
+    }
+
+    /// The same driver in a process of its own, one for each label; nil for `isolation`: in this process.
+    /// - Parameter label: the device it is for, as its user calls it.
+    public func load(_ name: String, isolation: Isolation?, label: String) throws(DriverError) -> DriverLibrary {
+        guard let isolation else { return try load(name) }
+        let result: Result<DriverLibrary, DriverError> = state.withLock { state in
+            do throws(DriverError) {
+                let index = try Self.candidate(name, in: &state.report, hostABI: host.abi)
+                if let library = state.isolated["\(index) \(label)"] { return .success(library) }
+                let library = try isolated(index, isolation, label, in: &state.report)
+                state.isolated["\(index) \(label)"] = library
+                return .success(library)
+            } catch { return .failure(error) }
+        }
+        return try result.get()
+    }
+
+    private func isolated(_ index: Int, _ isolation: Isolation, _ label: String, in report: inout LoadReport) throws(DriverError) -> DriverLibrary {
+        var stated: ABIRange?
+        _ = try Self.check(report.candidates[index], &stated)
+        let path = report.candidates[index].path
+        let child = try isolatedDriver(path, isolation, label: label)
+        let library = try DriverLibrary(loading: path, host: host, isolated: child, stated: &stated)
+        report.candidates[index].record(library)
+        return library
+    }
+
+    func isolatedDriver(_ path: String, _ isolation: Isolation, label: String) throws(DriverError) -> IsolatedDriver {
+        try IsolatedDriver(path: path, label: label, isolation: isolation, search: search, workers: host.workers.count, logger: host.logger)
+    }
+
+    /// The entry of the driver at `path`, in a child that lives as long as what is given with it.
+    package func isolatedEntry(_ path: String, _ isolation: Isolation) throws(DriverError) -> (entry: baton_driver_entry_function, child: AnyObject & Sendable) {
+        let driver = try isolatedDriver(path, isolation, label: "")
+        return (driver.entry, driver)
     }
 
     /// Loads every candidate that is not shadowed or disabled, for `baton drivers`. Failures stay in the report.

@@ -25,6 +25,8 @@ public final class DriverLibrary: @unchecked Sendable {
     /// For other drivers that open this one's devices; never freed.
     let rawDriver: UnsafeMutablePointer<baton_driver>
     private let resident: Resident
+    /// The child it runs in; nil when it runs in this process.
+    let isolated: IsolatedDriver?
 
     /// Every pointer that other drivers may hold.
     private struct Resident {
@@ -37,13 +39,19 @@ public final class DriverLibrary: @unchecked Sendable {
     /// Whether the driver offers the interfaces.
     public var hasKV: Bool { kv != nil }
     public var hasCost: Bool { cost != nil }
+    /// Whether it runs in a process of its own.
+    public var isIsolated: Bool { isolated != nil }
+    /// That process; nil while there is none.
+    public var process: Int32? { isolated?.process }
 
     /// Loads the file at `path` (absolute) and negotiates. Runs the driver's code.
     /// - Parameter stated: becomes the range the driver states, also when the driver is refused after that.
     /// - Throws: what failed, with dlerror's own words, or both ABI ranges when they do not meet.
-    init(loading path: String, host: HostServices, stated: inout ABIRange?) throws(DriverError) {
-        let raw = try Self.negotiate(path, host, &stated)
+    /// - Parameter isolated: the child to run it in; nil to run it in this process.
+    init(loading path: String, host: HostServices, isolated: IsolatedDriver? = nil, stated: inout ABIRange?) throws(DriverError) {
+        let raw = try Self.negotiate(path, isolated?.entry ?? Self.symbol(path), host, &stated)
         driver = raw
+        self.isolated = isolated
         self.path = path
         name = String(raw.name)
         version = String(raw.version)
@@ -65,8 +73,9 @@ public final class DriverLibrary: @unchecked Sendable {
         rawDriver.pointee.timeline = UnsafePointer(resident.timeline)
     }
 
-    private static func negotiate(_ path: String, _ host: HostServices, _ stated: inout ABIRange?) throws(DriverError) -> baton_driver {
-        let entry = try symbol(path)
+    private static func negotiate(
+        _ path: String, _ entry: baton_driver_entry_function, _ host: HostServices, _ stated: inout ABIRange?
+    ) throws(DriverError) -> baton_driver {
         var given = baton_driver.sized()
         let (code, words) = host.capturing { entry(host.contract, &given) }
         // Nothing past the driver's own size is its word, and no size past ours is believed.

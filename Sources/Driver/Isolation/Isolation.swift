@@ -1,3 +1,6 @@
+import CHost
+import Glibc
+
 /// How a driver runs in a process of its own, and what happens when that process ends.
 public struct Isolation: Sendable, Hashable {
     /// The program that the child runs; nil for `baton-driver-host` beside this program, or BATON_DRIVER_HOST.
@@ -21,6 +24,12 @@ public struct Isolation: Sendable, Hashable {
     public var restart = RestartPolicy()
 
     public init(program: String? = nil) { self.program = program }
+
+    /// What BATON_ISOLATION asks for every device: `process`; nil for anything else, and where the environment is not to be trusted.
+    public static var ofEnvironment: Isolation? {
+        guard chost_is_elevated() == 0, let word = getenv("BATON_ISOLATION"), String(cString: word) == "process" else { return nil }
+        return Isolation()
+    }
 }
 
 /// How often and how soon a child is started again.
