@@ -85,7 +85,7 @@ public final class DriverCatalog: Sendable {
     }
 
     /// The entry of the driver at `path`, in a child that lives as long as what is given with it.
-    package func isolatedEntry(_ path: String, _ isolation: Isolation) throws(DriverError) -> (entry: baton_driver_entry_function, child: AnyObject & Sendable) {
+    package func isolatedEntry(_ path: String, _ isolation: Isolation) throws(DriverError) -> (entry: baton_driver_entry_function, child: any AnyObject & Sendable) {
         let driver = try isolatedDriver(path, isolation, label: "")
         return (driver.entry, driver)
     }

@@ -49,7 +49,9 @@ public final class DriverLibrary: @unchecked Sendable {
     /// - Throws: what failed, with dlerror's own words, or both ABI ranges when they do not meet.
     /// - Parameter isolated: the child to run it in; nil to run it in this process.
     init(loading path: String, host: HostServices, isolated: IsolatedDriver? = nil, stated: inout ABIRange?) throws(DriverError) {
-        let raw = try Self.negotiate(path, isolated?.entry ?? Self.symbol(path), host, &stated)
+        let entry: baton_driver_entry_function
+        if let isolated { entry = isolated.entry } else { entry = try Self.symbol(path) }
+        let raw = try Self.negotiate(path, entry, host, &stated)
         driver = raw
         self.isolated = isolated
         self.path = path

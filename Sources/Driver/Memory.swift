@@ -12,18 +12,20 @@ public struct HostRegion: ~Copyable, @unchecked Sendable {
 
     /// `count` zeroed bytes, page-aligned.
     public init(count: Int) throws(DriverError) {
-        guard !SharedMemory.isWanted.load(ordering: .relaxed) else {
-            let memory = try SharedMemory(count: count)
-            (base, self.count, shared) = (memory.base, count, memory)
-            return
-        }
-        shared = nil
+        let shared = SharedMemory.isWanted.load(ordering: .relaxed) ? try SharedMemory(count: count) : nil
+        let place: UnsafeMutableRawPointer
+        if let shared { place = shared.base } else { place = try Self.mapped(count) }
+        self.shared = shared
+        self.count = count
+        base = place
+    }
+
+    private static func mapped(_ count: Int) throws(DriverError) -> UnsafeMutableRawPointer {
         let mapped = mmap(nil, max(count, 1), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
         guard let mapped, mapped != MAP_FAILED else {
             throw DriverError(.resourceExhausted, driver: "host", call: "mmap", detail: "no \(count) bytes of host memory")
         }
-        base = mapped
-        self.count = count
+        return mapped
     }
 
     public var bytes: UnsafeMutableRawBufferPointer { UnsafeMutableRawBufferPointer(start: base, count: count) }

@@ -7,7 +7,8 @@ enum DriverHost {
     static func main() {
         var status = stat()
         guard fstat(ChildServer.socket, &status) == 0, status.st_mode & S_IFMT == S_IFSOCK else {
-            fputs("baton-driver-host: Baton starts this program itself, for devices with `isolation: process`; there is nothing to do by hand\n", stderr)
+            let words = "baton-driver-host: Baton starts this program itself, for devices with `isolation: process`; there is nothing to do by hand\n"
+            _ = write(STDERR_FILENO, words, words.utf8.count)
             exit(64)
         }
         _ = fcntl(ChildServer.socket, F_SETFD, FD_CLOEXEC)

@@ -47,14 +47,14 @@ extension RemoteTables {
                 if reply.code == 0 { out?.pointee = RemoteObject(.timeline, id, of: object.connection, on: object).handle() }
             }
         }
-        table.release = { device, timeline in release(.releaseTimeline, device, timeline) }
+        table.release = { device, timeline in RemoteTables.release(.releaseTimeline, device, timeline) }
         table.query = { device, timeline, value, out, status in
             Forward.device(.query, device, status) { writer throws(DriverError) in
                 try Forward.id(timeline, beside: device, to: &writer)
                 writer.put(value)
-            } read: { reply, _ throws(WireError) in try heard(&reply, timeline, out) }
+            } read: { reply, _ throws(WireError) in try RemoteTables.heard(&reply, timeline, out) }
         }
-        table.wait = { device, timeline, value, timeout, out, status in wait(device, timeline, value, timeout, out, status) }
+        table.wait = { device, timeline, value, timeout, out, status in RemoteTables.wait(device, timeline, value, timeout, out, status) }
         table.signal = { device, timeline, value, status in
             Forward.device(.signal, device, status) { writer throws(DriverError) in
                 try Forward.id(timeline, beside: device, to: &writer)
@@ -67,7 +67,7 @@ extension RemoteTables {
                 writer.put(struct: reason)
             }
         }
-        table.notify = { device, timeline, value, callback, user, status in notify(device, timeline, value, callback, user, status) }
+        table.notify = { device, timeline, value, callback, user, status in RemoteTables.notify(device, timeline, value, callback, user, status) }
         return table
     }
 
