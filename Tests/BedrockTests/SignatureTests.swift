@@ -29,7 +29,7 @@ struct SignatureTests {
         let canonical = CanonicalRequest(request, signedHeaders: ["content-type", "host", "x-amz-date"], bodyHash: empty)
         #expect(canonical.hash == "f536975d06c0309214f805bb90ccff089219ecd68b2577efef23edd43b7e1a59")
         let key = SigningKey(accessKey: "AKIDEXAMPLE", secret: "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY")
-        let verifier = SignatureVerifier(keys: [key], service: "iam")
+        let verifier = SignatureVerifier(service: "iam") { $0 == key.accessKey ? key : nil }
         let now = try #require(SigningDate("20150830T123600Z")).seconds
         let claim = try verifier.claim(of: request, now: now)
         #expect(try verifier.verify(claim, of: request, bodyHash: SHA256.hash(data: [UInt8]()), now: now) == key)

@@ -11,7 +11,8 @@ struct Signed: Sendable {
 
     /// Checks it whole, as the server does.
     func check(keys: [SigningKey]? = nil, now: Int64? = nil) throws(SignatureRefusal) -> SigningKey {
-        let verifier = SignatureVerifier(keys: keys ?? [key]), moment = now ?? self.now
+        let all = keys ?? [key], moment = now ?? self.now
+        let verifier = SignatureVerifier { name in all.first { $0.accessKey == name } }
         let claim = try verifier.claim(of: request, now: moment)
         return try verifier.verify(claim, of: request, bodyHash: SHA256.hash(data: body), now: moment)
     }

@@ -40,17 +40,37 @@ struct BedrockError: Error, Sendable, Hashable, CustomStringConvertible {
 
     var kind: Kind
     var message: String
-    /// Seconds after which asking again may help; nil where it will not.
-    var retryAfter: Double?
 
-    init(_ kind: Kind, _ message: String, retryAfter: Double? = nil) {
+    init(_ kind: Kind, _ message: String) {
         self.kind = kind
         self.message = message
-        self.retryAfter = retryAfter
     }
 
     init(_ refusal: SignatureRefusal) {
         self.init(Kind(rawValue: refusal.kind.rawValue) ?? .accessDenied, refusal.words)
+    }
+
+    /// - Parameter isStreaming: an answer has begun, and ends with it.
+    init(_ refusal: Refusal, isStreaming: Bool = false) {
+        if let signature = refusal.signature {
+            self.init(signature)
+            return
+        }
+        let kind: Kind =
+            switch refusal.kind {
+            case .invalid, .tooLong: .validation
+            case .anonymous: .missingAuthentication
+            case .unauthenticated: .unrecognizedClient
+            case .forbidden: .accessDenied
+            case .unknownModel: .resourceNotFound
+            case .unknownPath, .wrongMethod: .unknownOperation
+            case .tooLarge: .requestTooLarge
+            case .limited, .busy: .throttling
+            case .draining: .serviceUnavailable
+            case .slow: .modelTimeout
+            case .failed: isStreaming ? .modelStreamError : .internalServer
+            }
+        self.init(kind, refusal.words)
     }
 
     var description: String { "\(kind.rawValue): \(message)" }

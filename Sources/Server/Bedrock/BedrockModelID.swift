@@ -16,10 +16,10 @@ struct BedrockModelID: Sendable {
     /// Whether `id`, percent-decoded, names the model.
     /// - Throws: when it could name none.
     func isNamed(by id: String) throws(Refusal) -> Bool {
+        if id == name { return true }
         guard (1...Self.longest).contains(id.utf8.count), id.unicodeScalars.allSatisfy(Self.isAllowed) else {
             throw Refusal(.invalid, "the model id has characters or a length that no id has; ask for \(listed)", field: "modelId")
         }
-        if id == name { return true }
         var rest = id[...]
         if rest.hasPrefix("arn:") { rest = rest.lastIndex(of: "/").map { rest[rest.index(after: $0)...] } ?? rest }
         for prefix in ["us.", "eu.", "apac.", "global."] where rest.hasPrefix(prefix + Self.provider + ".") { rest = rest.dropFirst(prefix.count) }

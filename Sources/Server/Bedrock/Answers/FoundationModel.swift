@@ -27,10 +27,10 @@ struct FoundationModel: Encodable {
         for (name, value) in query {
             switch name {
             case "byProvider": passes = passes && value.lowercased() == providerName.lowercased()
-            case "byOutputModality": passes = try passes && Self.has(value, outputModalities, of: ["TEXT", "IMAGE", "EMBEDDING"], name)
-            case "byInferenceType": passes = try passes && Self.has(value, inferenceTypesSupported, of: ["ON_DEMAND", "PROVISIONED"], name)
+            case "byOutputModality": passes = try Self.has(value, outputModalities, of: ["TEXT", "IMAGE", "EMBEDDING"], name) && passes
+            case "byInferenceType": passes = try Self.has(value, inferenceTypesSupported, of: ["ON_DEMAND", "PROVISIONED"], name) && passes
             case "byCustomizationType":
-                passes = try passes && Self.has(value, customizationsSupported, of: ["FINE_TUNING", "CONTINUED_PRE_TRAINING", "DISTILLATION"], name)
+                passes = try Self.has(value, customizationsSupported, of: ["FINE_TUNING", "CONTINUED_PRE_TRAINING", "DISTILLATION"], name) && passes
             default: break
             }
         }

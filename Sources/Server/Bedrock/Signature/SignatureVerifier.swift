@@ -7,13 +7,14 @@ struct SignatureVerifier: Sendable {
     /// Seconds by which the date of a signature may differ from the clock here, either way.
     static let window: Int64 = 300
 
-    private let keys: [String: SigningKey]
+    private let keys: @Sendable (String) -> SigningKey?
     /// What a signature must be scoped to.
     private let service: String
 
-    init(keys: [SigningKey], service: String = "bedrock") {
+    /// - Parameter keys: the key of an access key id.
+    init(service: String = "bedrock", keys: @escaping @Sendable (String) -> SigningKey?) {
         self.service = service
-        self.keys = Dictionary(keys.map { ($0.accessKey, $0) }, uniquingKeysWith: { first, _ in first })
+        self.keys = keys
     }
 
     /// Reads the claim and checks all of it but the signature.
@@ -53,7 +54,7 @@ struct SignatureVerifier: Sendable {
     }
 
     private func key(_ claim: SignatureClaim, _ request: WireRequest, now: Int64) throws(SignatureRefusal) -> SigningKey {
-        guard let key = keys[claim.accessKey] else {
+        guard let key = keys(claim.accessKey) else {
             throw SignatureRefusal(.unrecognized, "the access key \(SignatureClaim.shown(claim.accessKey)) is not known here; use one of the key file's")
         }
         let tokens = request.values("x-amz-security-token")
