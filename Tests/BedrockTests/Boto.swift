@@ -1,3 +1,4 @@
+import BuildKit
 import Foundation
 import TestKit
 
@@ -40,13 +41,24 @@ enum Boto {
 
     struct Failure: Error, CustomStringConvertible { var description: String }
 
-    private static func run(_ command: [String], environment: [String: String] = [:]) -> Output {
+    /// Runs a script of the fixtures with `input`, without holding a thread.
+    static func script(_ name: String, _ argument: String, input: Data) async throws -> Data {
+        let folder = try TemporaryFolder()
+        try input.write(to: URL(fileURLWithPath: folder.file("input")))
+        let output = await withCheckedContinuation { done in
+            Thread.detachNewThread { done.resume(returning: run([python ?? "python3", fixtures + "/" + name, argument], input: folder.file("input"))) }
+        }
+        guard output.status == 0 else { throw Failure(description: "\(name) ended with \(output.status): \(output.error)") }
+        return output.output
+    }
+
+    private static func run(_ command: [String], input: String = "/dev/null", environment: [String: String] = [:]) -> Output {
         let process = Process()
         process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
         process.arguments = command
         let clean = ProcessInfo.processInfo.environment.filter { !$0.key.hasPrefix("AWS_") }
         process.environment = clean.merging(environment) { $1 }
-        process.standardInput = FileHandle.nullDevice
+        process.standardInput = FileHandle(forReadingAtPath: input)
         let files = (0..<2).map { _ in NSTemporaryDirectory() + UUID().uuidString }
         for file in files { _ = FileManager.default.createFile(atPath: file, contents: nil) }
         defer { for file in files { try? FileManager.default.removeItem(atPath: file) } }

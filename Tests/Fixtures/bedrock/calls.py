@@ -3,6 +3,7 @@
 `python3 calls.py ENDPOINT < PLAN`; the plan is a list of calls:
   {"client": "bedrock-runtime", "method": "converse", "arguments": {...}, "key": [id, secret, token?], "bearer": "...",
    "clock": seconds, "resend": true}
+Or, to the same server without boto3, {"post": "/v1/...", "body": {...}, "bearer": "..."}.
 A `body` among the arguments may be an object. `clock` sets this side's clock off; `resend` sends the very same bytes once more.
 """
 
@@ -46,7 +47,7 @@ def client(call):
     if "bearer" in call:
         os.environ["AWS_BEARER_TOKEN_BEDROCK"] = call["bearer"]
     key = call.get("key") or []
-    config = Config(retries={"max_attempts": 0}, read_timeout=120, signature_version=UNSIGNED if call.get("unsigned") else None)
+    config = Config(retries={"max_attempts": 0}, read_timeout=300, signature_version=UNSIGNED if call.get("unsigned") else None)
     made = boto3.session.Session().client(
         call["client"], endpoint_url=ENDPOINT, region_name="eu-west-3", config=config,
         **dict(zip(["aws_access_key_id", "aws_secret_access_key", "aws_session_token"], key)))
@@ -58,7 +59,7 @@ def resend():
     """The last request again, byte for byte; gives the status and the error's type."""
     request = sent[-1]
     parts = urlsplit(request.url)
-    connection = http.client.HTTPConnection(parts.netloc, timeout=120)
+    connection = http.client.HTTPConnection(parts.netloc, timeout=300)
     body = request.body if isinstance(request.body, (bytes, type(None))) else request.body.encode()
     target = parts.path + ("?" + parts.query if parts.query else "")
     connection.putrequest(request.method, target, skip_accept_encoding=True, skip_host=any(k.lower() == "host" for k in request.headers))
@@ -70,7 +71,19 @@ def resend():
     return {"status": answer.status, "type": answer.getheader("x-amzn-errortype")}
 
 
+def posted(call):
+    """A plain request; gives its status, its error's type and its JSON."""
+    connection = http.client.HTTPConnection(urlsplit(ENDPOINT).netloc, timeout=300)
+    headers = {"content-type": "application/json"} | ({"authorization": "Bearer " + call["bearer"]} if "bearer" in call else {})
+    body = call["body"]
+    connection.request("POST", call["post"], body if isinstance(body, str) else json.dumps(body), headers)
+    answer = connection.getresponse()
+    return {"status": answer.status, "error": answer.getheader("x-amzn-errortype"), "answer": json.loads(answer.read())}
+
+
 def made(call):
+    if "post" in call:
+        return posted(call)
     offset = datetime.timedelta(seconds=call.get("clock", 0))
     botocore.auth.get_current_datetime = lambda *given: real_now(*given) + offset
     arguments = call.get("arguments", {})
