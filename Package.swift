@@ -133,7 +133,8 @@ let package = Package(
         .executableTarget(
             name: "baton",
             dependencies: [
-                "CHost", "Pipeline", "Model", "Tokens", "Driver", "Engine", "DriverConformance", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                "CHost", "Pipeline", "Model", "Tokens", "Driver", "Engine", "DriverConformance", "Server", log,
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: house),
 
