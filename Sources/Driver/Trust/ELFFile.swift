@@ -53,7 +53,7 @@ struct ELFFile: Sendable, Hashable {
 
     private static func checkIdentity(_ header: Fields, _ byteCount: UInt64) throws(ELFError) {
         let magic = header.bytes.prefix(4)
-        guard magic.elementsEqual([0x7F, 0x45, 0x4C, 0x46]) else {
+        guard magic.elementsEqual([0x7F, 0x45, 0x4C, 0x46].prefix(max(1, magic.count))) else {
             throw ELFError(magic.isEmpty ? "the file is empty" : "it is no ELF file: it begins with \(shown(header.bytes.prefix(8)))")
         }
         guard header.bytes.count == headerSize else { throw ELFError("it is cut short: \(byteCount) bytes, where ELF's header alone has \(headerSize)") }
