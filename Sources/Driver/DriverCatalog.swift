@@ -1,6 +1,4 @@
 package import CDriver
-import Crypto
-import FoundationEssentials
 import Glibc
 import Synchronization
 
@@ -23,10 +21,13 @@ public final class DriverCatalog: Sendable {
         var isolated: [String: DriverLibrary] = [:]
     }
 
-    public init(host: HostServices = HostServices(), search: DriverSearch = .standard()) {
+    /// - Parameter trust: what drivers must show before they are loaded.
+    public init(host: HostServices = HostServices(), search: DriverSearch = .standard(), trust: TrustPolicy = TrustPolicy()) {
         self.host = host
         self.search = search
-        state = Mutex(State(report: search.report(hostABI: host.abi)))
+        var report = search.report(hostABI: host.abi)
+        report.trust = trust
+        state = Mutex(State(report: report))
         host.catalog = self
     }
 
@@ -71,22 +72,22 @@ public final class DriverCatalog: Sendable {
     }
 
     private func isolated(_ index: Int, _ isolation: Isolation, _ label: String, in report: inout LoadReport) throws(DriverError) -> DriverLibrary {
-        var stated: ABIRange?
-        _ = try Self.check(report.candidates[index], &stated)
+        let examination = try Examination(of: &report.candidates[index], policy: report.trust)
         let path = report.candidates[index].path
-        let child = try isolatedDriver(path, isolation, label: label)
-        let library = try DriverLibrary(loading: path, host: host, isolated: child, stated: &stated)
+        let mayNeedFilesBeside = report.trust.require == .none && examination.manifest?.sha256 == nil
+        let setup = ChildSetup(path: path, search: search, trust: report.trust, workers: host.workers.count, mayNeedFilesBeside: mayNeedFilesBeside)
+        let child = try IsolatedDriver(setup, file: examination.file, label: label, isolation: isolation, logger: host.logger)
+        var stated: ABIRange?
+        let library = try DriverLibrary(
+            loading: path, examined: examination, host: host, isolated: child, stated: &stated, mayNeedFilesBeside: mayNeedFilesBeside)
         report.candidates[index].record(library)
         return library
     }
 
-    func isolatedDriver(_ path: String, _ isolation: Isolation, label: String) throws(DriverError) -> IsolatedDriver {
-        try IsolatedDriver(path: path, label: label, isolation: isolation, search: search, workers: host.workers.count, logger: host.logger)
-    }
-
     /// The entry of the driver at `path`, in a child that lives as long as what is given with it.
     package func isolatedEntry(_ path: String, _ isolation: Isolation) throws(DriverError) -> (entry: baton_driver_entry_function, child: any AnyObject & Sendable) {
-        let driver = try isolatedDriver(path, isolation, label: "")
+        let setup = ChildSetup(path: path, search: search, trust: report.trust, workers: host.workers.count, mayNeedFilesBeside: true)
+        let driver = try IsolatedDriver(setup, file: nil, label: "", isolation: isolation, logger: host.logger)
         return (driver.entry, driver)
     }
 
@@ -125,45 +126,19 @@ public final class DriverCatalog: Sendable {
         if report.candidates[index].decision == .refused, let words = report.candidates[index].error {
             throw DriverError(.failedPrecondition, driver: report.candidates[index].name, call: "load", detail: "refused before: \(words)")
         }
-        var stated: ABIRange?
         do throws(DriverError) {
-            let manifest = try check(report.candidates[index], &stated)
-            let library = try DriverLibrary(loading: report.candidates[index].path, host: host, stated: &stated)
-            if let manifest, manifest.name != library.name {
-                throw DriverError(
-                    .failedPrecondition, driver: library.path, call: "load",
-                    detail: "its manifest calls it '\(manifest.name)' and the library calls itself '\(library.name)'; make them agree")
-            }
+            let examination = try Examination(of: &report.candidates[index], policy: report.trust)
+            var stated: ABIRange?
+            defer { if let stated { report.candidates[index].driverABI = stated.description } }
+            let library = try DriverLibrary(
+                loading: report.candidates[index].path, examined: examination, host: host, stated: &stated, mayNeedFilesBeside: report.trust.require == .none)
             report.candidates[index].record(library)
             return library
         } catch {
             report.candidates[index].decision = .refused
             report.candidates[index].error = error.description
-            report.candidates[index].driverABI = stated?.description
             throw error
         }
-    }
-
-    /// What can be checked before any code of the driver runs. `stated` becomes the range its manifest gives.
-    private static func check(_ candidate: LoadReport.Candidate, _ stated: inout ABIRange?) throws(DriverError) -> DriverManifest? {
-        guard let path = candidate.manifest else { return nil }
-        let manifest = try DriverManifest(reading: path)
-        stated = manifest.abi
-        if let range = manifest.abi, let host = candidate.hostRange, !range.meets(host) {
-            throw DriverError(
-                .failedPrecondition, driver: path, call: "load", detail: "the driver speaks ABI \(range), this host \(host); nothing was loaded")
-        }
-        guard let wanted = manifest.sha256 else { return manifest }
-        guard let data = try? Data(contentsOf: URL(filePath: manifest.library)) else {
-            throw DriverError(.notFound, driver: path, call: "load", detail: "its library \(manifest.library) cannot be read")
-        }
-        let found = SHA256.hash(data: data).hex
-        guard found == wanted else {
-            throw DriverError(
-                .dataLoss, driver: path, call: "load",
-                detail: "sha256 of \(manifest.library) is \(found), its manifest says \(wanted); nothing was loaded")
-        }
-        return manifest
     }
 }
 
@@ -181,7 +156,6 @@ extension LoadReport.Candidate {
         abi = library.abi.description
         version = library.version
         vendor = library.vendor
-        sha256 = (try? Data(contentsOf: URL(filePath: library.path))).map { SHA256.hash(data: $0).hex }
     }
 }
 

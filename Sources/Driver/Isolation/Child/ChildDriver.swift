@@ -7,6 +7,8 @@ import Synchronization
 final class ChildDriver: @unchecked Sendable {
     let server: ChildServer
     let setup: ChildSetup
+    /// The library's file, open as long as the process.
+    private let library: Int32?
     let host: HostServices
     private let catalog: DriverCatalog
     private let entered = Mutex(Entered())
@@ -26,12 +28,13 @@ final class ChildDriver: @unchecked Sendable {
         var tables: Tables?
     }
 
-    init(_ setup: ChildSetup, _ server: ChildServer) {
+    init(_ setup: ChildSetup, _ library: Int32?, _ server: ChildServer) {
+        self.library = library
         self.server = server
         self.setup = setup
         let logger = Logger(label: "baton.driver") { _ in NoticeLog(server: server) }
         host = HostServices(workers: WorkerPool(threads: setup.workers), logger: logger)
-        catalog = DriverCatalog(host: host, search: setup.search)
+        catalog = DriverCatalog(host: host, search: setup.search, trust: setup.trust)
     }
 
     /// The tables of the last entry that succeeded.
@@ -81,7 +84,7 @@ final class ChildDriver: @unchecked Sendable {
 
     private func symbol() throws(DriverError) -> baton_driver_entry_function {
         if let entry = entered.withLock({ $0.entry }) { return entry }
-        let entry = try DriverLibrary.symbol(setup.path)
+        let entry = try DriverLibrary.symbol(setup.path, library.map { "/proc/self/fd/\($0)" } ?? setup.path, setup.mayNeedFilesBeside)
         entered.withLock { $0.entry = entry }
         return entry
     }

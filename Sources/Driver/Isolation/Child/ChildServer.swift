@@ -95,7 +95,7 @@ package final class ChildServer: @unchecked Sendable {
         do throws(WireError) {
             guard let call = ChildCall(rawValue: frame.kind) else { throw WireError("call \(frame.kind) is not known") }
             var reader = frame.reader
-            if call == .load { return try load(&reader) }
+            if call == .load { return try load(&reader, frame.descriptors.first) }
             guard let driver = loaded.withLock({ $0 }) else { throw WireError("\(call.words) before the setup") }
             return try driver.answer(call, &reader, frame.descriptors, channel)
         } catch {
@@ -103,13 +103,13 @@ package final class ChildServer: @unchecked Sendable {
         }
     }
 
-    private func load(_ reader: inout WireReader) throws(WireError) -> ChildAnswer {
+    private func load(_ reader: inout WireReader, _ library: Int32?) throws(WireError) -> ChildAnswer {
         let setup = try ChildSetup(from: &reader)
         guard loaded.withLock({ $0 == nil }) else { throw WireError("it is set up already") }
         cisolation_print_lines()
         var answer = ChildAnswer()
         answer.payload.put(ChildFence(setup).raise())
-        let driver = ChildDriver(setup, self)
+        let driver = ChildDriver(setup, library.map { fcntl($0, F_DUPFD_CLOEXEC, 16) }, self)
         loaded.withLock { $0 = driver }
         return answer
     }

@@ -11,12 +11,13 @@ import Synchronization
 /// The child is started when it is first needed, and again, as `RestartPolicy` allows, when it is next needed after it ended: handles of the child that
 /// ended stay UNAVAILABLE, a device opened anew works. Any thread.
 final class IsolatedDriver: @unchecked Sendable {
-    let path: String
+    var path: String { setup.path }
     /// What the child is called in words.
     let title: String
     let isolation: Isolation
-    private let search: DriverSearch
-    private let workers: Int
+    private let setup: ChildSetup
+    /// What was examined and is loaded; nil: what is at the path.
+    private let file: LibraryFile?
     private let logger: Logger
     private let slot: UInt32
     let tables = IsolatedTables()
@@ -31,17 +32,16 @@ final class IsolatedDriver: @unchecked Sendable {
     }
 
     /// - Parameters:
-    ///   - path: the driver's library, absolute.
+    ///   - setup: what the child is told; its bounds are taken from `isolation`.
+    ///   - file: the library as it was examined, which the child loads; nil: what is at the path.
     ///   - label: the device it is for, as its user calls it; empty where there is none.
-    ///   - search: where the child looks for drivers that this one opens.
-    ///   - workers: threads of the child's own pool.
     /// - Throws: RESOURCE_EXHAUSTED when too many drivers are isolated already.
-    init(path: String, label: String, isolation: Isolation, search: DriverSearch, workers: Int, logger: Logger) throws(DriverError) {
-        self.path = path
+    init(_ setup: ChildSetup, file: LibraryFile?, label: String, isolation: Isolation, logger: Logger) throws(DriverError) {
+        let path = setup.path
+        self.setup = setup
+        self.file = file
         title = (label.isEmpty ? "" : "device \(label): ") + (path.split(separator: "/").last.map(String.init) ?? path)
         self.isolation = isolation
-        self.search = search
-        self.workers = workers
         self.logger = logger
         state = Mutex(State(restarts: RestartMachine(isolation.restart)))
         guard let slot = IsolatedSlots.take() else {
@@ -109,13 +109,14 @@ final class IsolatedDriver: @unchecked Sendable {
 
     /// Tells the child what it is to be, and fences it in. No code of the driver has run before this.
     private func load(_ connection: ChildConnection) throws(DriverError) {
-        let setup = ChildSetup(
-            path: path, search: search, workers: workers, isFenced: isolation.isFenced,
-            memoryBytes: isolation.memoryBytes ?? UInt64(sysconf(Int32(_SC_PHYS_PAGES))) * UInt64(sysconf(Int32(_SC_PAGESIZE))),
-            processors: UInt32(clamping: isolation.processors ?? 0), processorSeconds: UInt64(clamping: isolation.processorSeconds ?? 0))
+        var setup = setup
+        setup.isFenced = isolation.isFenced
+        setup.memoryBytes = isolation.memoryBytes ?? UInt64(sysconf(Int32(_SC_PHYS_PAGES))) * UInt64(sysconf(Int32(_SC_PAGESIZE)))
+        setup.processors = UInt32(clamping: isolation.processors ?? 0)
+        setup.processorSeconds = UInt64(clamping: isolation.processorSeconds ?? 0)
         var body = WireWriter()
         setup.put(to: &body)
-        let done: Int32 = try connection.call(.load, body.bytes) { reply throws(WireError) in try reply.reader.take() }
+        let done: Int32 = try connection.call(.load, body.bytes, descriptors: file.map { [$0.number] } ?? []) { reply throws(WireError) in try reply.reader.take() }
         let lacking = [(CISOLATION_LANDLOCK, "Landlock (files)"), (CISOLATION_SECCOMP, "seccomp (network, programs)"), (CISOLATION_LIMITS, "limits")]
             .filter { done & Int32($0.0) == 0 }.map(\.1)
         if isolation.isFenced, !lacking.isEmpty { logger.warning("\(title): this kernel does not fence it in by \(lacking.joined(separator: ", "))") }

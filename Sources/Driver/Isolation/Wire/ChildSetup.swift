@@ -2,6 +2,10 @@
 package struct ChildSetup: Sendable {
     package var path: String
     package var search: DriverSearch
+    /// What drivers that it opens must show.
+    package var trust: TrustPolicy
+    /// Whether the library is looked for by its path too, where libraries lie beside it.
+    package var mayNeedFilesBeside: Bool
     package var workers: Int
     package var isFenced: Bool
     /// Bytes; 0 without a bound.
@@ -10,9 +14,10 @@ package struct ChildSetup: Sendable {
     package var processorSeconds: UInt64
 
     package init(
-        path: String, search: DriverSearch, workers: Int, isFenced: Bool = true, memoryBytes: UInt64 = 0, processors: UInt32 = 0, processorSeconds: UInt64 = 0
+        path: String, search: DriverSearch, trust: TrustPolicy = TrustPolicy(), workers: Int, mayNeedFilesBeside: Bool = false, isFenced: Bool = true, memoryBytes: UInt64 = 0, processors: UInt32 = 0, processorSeconds: UInt64 = 0
     ) {
-        (self.path, self.search, self.workers, self.isFenced) = (path, search, workers, isFenced)
+        (self.path, self.search, self.trust, self.workers) = (path, search, trust, workers)
+        (self.mayNeedFilesBeside, self.isFenced) = (mayNeedFilesBeside, isFenced)
         (self.memoryBytes, self.processors, self.processorSeconds) = (memoryBytes, processors, processorSeconds)
     }
 
@@ -23,7 +28,10 @@ package struct ChildSetup: Sendable {
             writer.put(list != nil)
             Self.put(list ?? [], to: &writer)
         }
+        writer.put(trust.require.rawValue)
+        Self.put(trust.keys.map(\.description), to: &writer)
         writer.put(UInt32(clamping: workers))
+        writer.put(mayNeedFilesBeside)
         writer.put(isFenced)
         writer.put(memoryBytes)
         writer.put(processors)
@@ -39,7 +47,10 @@ package struct ChildSetup: Sendable {
         let select = try Self.list(&reader)
         search.files = hasFiles ? files : nil
         search.select = hasSelection ? select : nil
+        guard let require = TrustPolicy.Requirement(rawValue: try reader.takeText()) else { throw WireError("an unknown requirement of trust") }
+        trust = TrustPolicy(require: require, keys: try Self.list(&reader).compactMap { TrustKey($0) })
         workers = Int(try reader.take(UInt32.self))
+        mayNeedFilesBeside = try reader.takeFlag()
         isFenced = try reader.takeFlag()
         memoryBytes = try reader.take()
         processors = try reader.take()
