@@ -153,7 +153,7 @@ let package = Package(
         .testTarget(name: "BatonTests", dependencies: ["TestKit", "BuildKit", "baton"], swiftSettings: house),
         .testTarget(name: "DriverTests", dependencies: ["Driver", "BuildKit", "TestKit"], swiftSettings: house),
         .testTarget(name: "IsolationTests", dependencies: ["Driver", "CDriver", "TestKit", "BuildKit", "baton-driver-host"], swiftSettings: house),
-        .testTarget(name: "EngineTests", dependencies: ["Engine", "TestKit"], swiftSettings: house),
+        .testTarget(name: "EngineTests", dependencies: ["Engine", "TestKit", "baton-driver-host"], swiftSettings: house),
         .testTarget(name: "ForeignFunctionTests", dependencies: ["Driver", "BuildKit"], swiftSettings: house),
         .testTarget(name: "ContractTests", dependencies: ["CDriver", "BuildKit"], swiftSettings: house),
         .testTarget(name: "DriverKitTests", dependencies: ["DriverKit", "CDriver"], swiftSettings: house),

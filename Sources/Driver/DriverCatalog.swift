@@ -17,9 +17,11 @@ public final class DriverCatalog: Sendable {
     private struct State: Sendable {
         var report: LoadReport
         var loaded: [Int: DriverLibrary] = [:]
-        /// By candidate and label.
-        var isolated: [String: DriverLibrary] = [:]
+        /// By candidate and label, as long as somebody uses them: a child goes with its last device.
+        var isolated: [String: Isolated] = [:]
     }
+
+    private struct Isolated: Sendable { weak var library: DriverLibrary? }
 
     /// - Parameter trust: what drivers must show before they are loaded.
     public init(host: HostServices = HostServices(), search: DriverSearch = .standard(), trust: TrustPolicy = TrustPolicy()) {
@@ -62,9 +64,9 @@ public final class DriverCatalog: Sendable {
         let result: Result<DriverLibrary, DriverError> = state.withLock { state in
             do throws(DriverError) {
                 let index = try Self.candidate(name, in: &state.report, hostABI: host.abi)
-                if let library = state.isolated["\(index) \(label)"] { return .success(library) }
+                if let library = state.isolated["\(index) \(label)"]?.library { return .success(library) }
                 let library = try isolated(index, isolation, label, in: &state.report)
-                state.isolated["\(index) \(label)"] = library
+                state.isolated["\(index) \(label)"] = Isolated(library: library)
                 return .success(library)
             } catch { return .failure(error) }
         }

@@ -23,7 +23,7 @@ struct WireTests {
         try reader.end()
     }
 
-    @Test("a count that the frame has no bytes for is refused", arguments: [UInt32(6), 1 << 20, .max - 1])
+    @Test("a count that the frame has no bytes for is refused", arguments: [6, 1_048_576, 4_294_967_294] as [UInt32])
     func counts(_ count: UInt32) {
         var writer = WireWriter()
         writer.put(count)
