@@ -28,6 +28,11 @@ test: setup
 bench: build model
 	@python3 Benchmarks/bench.py --baton $(BATON) --manifest Examples/aggregated.yaml --model "$$($(BATON) model pull | tail -1)" --repeats $(REPEATS) --out $(BENCH)
 
+# What the runtime itself costs, and the kernels beside the machine's limits.
+.PHONY: bench-micro
+bench-micro: build model
+	@python3 Benchmarks/micro.py --microbench .build/$(CONFIG)/microbench --model "$$($(BATON) model pull | tail -1)" --out $(BENCH)
+
 build: setup
 	swift build -c $(CONFIG)
 

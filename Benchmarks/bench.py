@@ -67,6 +67,12 @@ class Baton:
         return first_byte([self.command, "run", self.manifest, "--prompt", PROMPT, "--raw", "--max-tokens", "16"])
 
 
+class Models(Baton):
+    """The device models, beside llama.cpp in BF16: the same numerics."""
+    def prefill(self, tokens, depth):
+        return next(row for row in self.rows("-p", tokens, "-n", 0, "-d", depth) if row["kind"] == "prefill")["tok_s"][0]
+
+
 class Llama:
     def __init__(self, name, tools, model, threads):
         self.name, self.tools, self.model, self.threads = name, tools, model, threads
@@ -110,6 +116,26 @@ def llamas(model, threads):
     if os.path.exists(made):
         peers.append(Llama("llama.cpp Q4_0", tools, made, threads))
     return peers
+
+
+def in_bf16(models, peers, model, threads, repeats):
+    """Prefill and decode of the device models' engine (wall time) beside llama.cpp on the weights as BF16."""
+    if not peers:
+        return {}
+    made = os.path.join(os.path.dirname(os.path.dirname(peers[0].tools)), "smollm2-bf16.gguf")
+    try:
+        if not os.path.exists(made):
+            output([f"{peers[0].tools}/llama-quantize", "--allow-requantize", model, made, "BF16"])
+        peer = Llama("llama.cpp BF16", peers[0].tools, made, threads)
+        found = {}
+        for _ in range(repeats):
+            for name, how in (("pp512, device models", lambda e: e.prefill(512, 0)), ("tg128, device models", lambda e: e.decode(128, 0))):
+                for engine in (models, peer):
+                    found.setdefault(name, {}).setdefault(engine.name, []).append(how(engine))
+        return found
+    except (RuntimeError, OSError, KeyError, ValueError, StopIteration) as problem:
+        say(f"the device models beside BF16 are left out: {problem}")
+        return {}
 
 
 def roofline(threads):
@@ -263,16 +289,23 @@ def main():
     engines = [Baton("Baton", given.baton, given.manifest, given.threads)] + llamas(given.model, given.threads)
     limits = roofline(given.threads)
     found = measure(engines, given.repeats, given.quick)
+    modelled = Models("trainium3 -> cs3 (wall)", given.baton, os.path.join(os.path.dirname(given.manifest), "disaggregated.yaml"), given.threads)
+    bf16 = in_bf16(modelled, engines[1:], given.model, given.threads, given.repeats)
     growths = growth(engines[0], given.quick)
     text = f"{processor()}, {given.threads} threads; medians (least-most) of {given.repeats} interleaved repeats\n\n" + table(found, engines)
     if limits and "tg128" in found and "Baton" in found["tg128"]:
         bytes_a_token = os.path.getsize(given.model)
         limit = limits["read_gb_s"]["256 MB"] * 1e9 / bytes_a_token
         text += f"\n\nread from memory {limits['read_gb_s']['256 MB']} GB/s: at most {limit:.0f} tok/s at {bytes_a_token / 1e6:.0f} MB a token; Baton decodes at {statistics.median(found['tg128']['Baton']) / limit:.0%} of it"
+    if bf16:
+        text += "\n\n| the device models' engine, wall time | trainium3 -> cs3 | llama.cpp BF16 | ratio |\n|---|--:|--:|--:|"
+        for name, by in bf16.items():
+            own, peer = by[modelled.name], by["llama.cpp BF16"]
+            text += f"\n| {name} | {figure(own)} | {figure(peer)} | {statistics.median(own) / statistics.median(peer):.2f}x |"
     print(text)
     os.makedirs(given.out, exist_ok=True)
     with open(f"{given.out}/bench.json", "w") as file:
-        json.dump({"processor": processor(), "threads": given.threads, "limits": limits, "samples": found, "growth": growths}, file, indent=1)
+        json.dump({"processor": processor(), "threads": given.threads, "limits": limits, "samples": found, "bf16": bf16, "growth": growths}, file, indent=1)
     with open(f"{given.out}/bench.svg", "w") as file:
         file.write(draw(found, engines, growths))
     with open(f"{given.out}/bench.md", "w") as file:

@@ -1,5 +1,4 @@
-import Crypto
-import FoundationEssentials
+package import CDriver
 import Glibc
 import Synchronization
 
@@ -10,6 +9,7 @@ import Synchronization
 /// ignored when the process runs with elevated privilege. The current directory is never searched. Any thread may use a catalog.
 public final class DriverCatalog: Sendable {
     public let host: HostServices
+    private let search: DriverSearch
     private let state: Mutex<State>
     /// The thread that runs a driver's entry just now, or 0: a call from there must not wait for itself.
     private let entering = Atomic<UInt>(0)
@@ -17,11 +17,19 @@ public final class DriverCatalog: Sendable {
     private struct State: Sendable {
         var report: LoadReport
         var loaded: [Int: DriverLibrary] = [:]
+        /// By candidate and label, as long as somebody uses them: a child goes with its last device.
+        var isolated: [String: Isolated] = [:]
     }
 
-    public init(host: HostServices = HostServices(), search: DriverSearch = .standard()) {
+    private struct Isolated: Sendable { weak var library: DriverLibrary? }
+
+    /// - Parameter trust: what drivers must show before they are loaded.
+    public init(host: HostServices = HostServices(), search: DriverSearch = .standard(), trust: TrustPolicy = TrustPolicy()) {
         self.host = host
-        state = Mutex(State(report: search.report(hostABI: host.abi)))
+        self.search = search
+        var report = search.report(hostABI: host.abi)
+        report.trust = trust
+        state = Mutex(State(report: report))
         host.catalog = self
     }
 
@@ -47,6 +55,42 @@ public final class DriverCatalog: Sendable {
             } catch { return .failure(error) }
         }
         return try result.get()
+    }
+
+    /// The same driver in a process of its own, one for each label; nil for `isolation`: in this process.
+    /// - Parameter label: the device it is for, as its user calls it.
+    public func load(_ name: String, isolation: Isolation?, label: String) throws(DriverError) -> DriverLibrary {
+        guard let isolation else { return try load(name) }
+        let result: Result<DriverLibrary, DriverError> = state.withLock { state in
+            do throws(DriverError) {
+                let index = try Self.candidate(name, in: &state.report, hostABI: host.abi)
+                if let library = state.isolated["\(index) \(label)"]?.library { return .success(library) }
+                let library = try isolated(index, isolation, label, in: &state.report)
+                state.isolated["\(index) \(label)"] = Isolated(library: library)
+                return .success(library)
+            } catch { return .failure(error) }
+        }
+        return try result.get()
+    }
+
+    private func isolated(_ index: Int, _ isolation: Isolation, _ label: String, in report: inout LoadReport) throws(DriverError) -> DriverLibrary {
+        let examination = try Examination(of: &report.candidates[index], policy: report.trust)
+        let path = report.candidates[index].path
+        let mayNeedFilesBeside = report.trust.require == .none && examination.manifest?.sha256 == nil
+        let setup = ChildSetup(path: path, search: search, trust: report.trust, workers: host.workers.count, mayNeedFilesBeside: mayNeedFilesBeside)
+        let child = try IsolatedDriver(setup, file: examination.file, label: label, isolation: isolation, logger: host.logger)
+        var stated: ABIRange?
+        let library = try DriverLibrary(
+            loading: path, examined: examination, host: host, isolated: child, stated: &stated, mayNeedFilesBeside: mayNeedFilesBeside)
+        report.candidates[index].record(library)
+        return library
+    }
+
+    /// The entry of the driver at `path`, in a child that lives as long as what is given with it.
+    package func isolatedEntry(_ path: String, _ isolation: Isolation) throws(DriverError) -> (entry: baton_driver_entry_function, child: any AnyObject & Sendable) {
+        let setup = ChildSetup(path: path, search: search, trust: report.trust, workers: host.workers.count, mayNeedFilesBeside: true)
+        let driver = try IsolatedDriver(setup, file: nil, label: "", isolation: isolation, logger: host.logger)
+        return (driver.entry, driver)
     }
 
     /// Loads every candidate that is not shadowed or disabled, for `baton drivers`. Failures stay in the report.
@@ -84,45 +128,19 @@ public final class DriverCatalog: Sendable {
         if report.candidates[index].decision == .refused, let words = report.candidates[index].error {
             throw DriverError(.failedPrecondition, driver: report.candidates[index].name, call: "load", detail: "refused before: \(words)")
         }
-        var stated: ABIRange?
         do throws(DriverError) {
-            let manifest = try check(report.candidates[index], &stated)
-            let library = try DriverLibrary(loading: report.candidates[index].path, host: host, stated: &stated)
-            if let manifest, manifest.name != library.name {
-                throw DriverError(
-                    .failedPrecondition, driver: library.path, call: "load",
-                    detail: "its manifest calls it '\(manifest.name)' and the library calls itself '\(library.name)'; make them agree")
-            }
+            let examination = try Examination(of: &report.candidates[index], policy: report.trust)
+            var stated: ABIRange?
+            defer { if let stated { report.candidates[index].driverABI = stated.description } }
+            let library = try DriverLibrary(
+                loading: report.candidates[index].path, examined: examination, host: host, stated: &stated, mayNeedFilesBeside: report.trust.require == .none)
             report.candidates[index].record(library)
             return library
         } catch {
             report.candidates[index].decision = .refused
             report.candidates[index].error = error.description
-            report.candidates[index].driverABI = stated?.description
             throw error
         }
-    }
-
-    /// What can be checked before any code of the driver runs. `stated` becomes the range its manifest gives.
-    private static func check(_ candidate: LoadReport.Candidate, _ stated: inout ABIRange?) throws(DriverError) -> DriverManifest? {
-        guard let path = candidate.manifest else { return nil }
-        let manifest = try DriverManifest(reading: path)
-        stated = manifest.abi
-        if let range = manifest.abi, let host = candidate.hostRange, !range.meets(host) {
-            throw DriverError(
-                .failedPrecondition, driver: path, call: "load", detail: "the driver speaks ABI \(range), this host \(host); nothing was loaded")
-        }
-        guard let wanted = manifest.sha256 else { return manifest }
-        guard let data = try? Data(contentsOf: URL(filePath: manifest.library)) else {
-            throw DriverError(.notFound, driver: path, call: "load", detail: "its library \(manifest.library) cannot be read")
-        }
-        let found = SHA256.hash(data: data).hex
-        guard found == wanted else {
-            throw DriverError(
-                .dataLoss, driver: path, call: "load",
-                detail: "sha256 of \(manifest.library) is \(found), its manifest says \(wanted); nothing was loaded")
-        }
-        return manifest
     }
 }
 
@@ -140,7 +158,6 @@ extension LoadReport.Candidate {
         abi = library.abi.description
         version = library.version
         vendor = library.vendor
-        sha256 = (try? Data(contentsOf: URL(filePath: library.path))).map { SHA256.hash(data: $0).hex }
     }
 }
 

@@ -49,7 +49,8 @@ public final class WorkerPool: @unchecked Sendable {
     public func run(count total: UInt64, grain: UInt64, body: Body, user: UnsafeMutableRawPointer?) {
         guard total > 0 else { return }
         let grain = max(grain, 1)
-        let piece = max(grain, (total / UInt64(count) + 3) / 4)
+        let quarter = (total / UInt64(count) + 3) / 4
+        let piece = quarter <= grain ? grain : (quarter - 1) / grain * grain + grain
         guard count > 1, total > grain, taken.compareExchange(expected: false, desired: true, ordering: .acquiring).exchanged else {
             return body(user, 0, total, 0)
         }

@@ -20,6 +20,8 @@ public struct Manifest: Hashable, Sendable {
     /// Tokens of one request at most, prompt and completion; nil for the model's own context.
     public let context: Located<Int>?
     public let sampling: Sampling
+    /// Nil where nothing is asked for.
+    public internal(set) var trust: Trust?
 
     /// Reads the file at `path`. Blocks for the reading. Errors: unreadable or larger than 1 MiB, and all those of `init(bytes:file:)`.
     public init(contentsOf path: String) throws(ManifestError) {
@@ -90,6 +92,8 @@ extension Manifest {
         /// A driver's name; with a '/', the path of its `.so` or `.driver.json`, see `Manifest.resolve`.
         public let driver: Located<String>
         public let options: [Option]
+        /// Nil where nothing is written.
+        public internal(set) var isolation: Isolation?
     }
 
     public enum Routing: String, Hashable, Sendable, CaseIterable {

@@ -11,7 +11,11 @@ struct ManifestReader {
     }
 
     static func read(_ source: SourceText) throws(ManifestError) -> Manifest {
-        try ManifestReader(source.file).manifest(SourceReader.read(source))
+        let reader = ManifestReader(source.file)
+        let value = try SourceReader.read(source)
+        var manifest = try reader.manifest(value)
+        manifest.trust = try reader.trust(value)
+        return manifest
     }
 
     private func manifest(_ value: SourceValue) throws(ManifestError) -> Manifest {
@@ -60,7 +64,7 @@ struct ManifestReader {
         let driver = try keys.required("driver", "a driver's name, as cpu")
         return Manifest.Device(
             name: name, driver: try scalars.text(driver, "driver", "a driver's name, or the path of its library"),
-            options: try keys["options"].map { value throws(ManifestError) in try options(value, what) } ?? [])
+            options: try keys["options"].map { value throws(ManifestError) in try options(value, what) } ?? [], isolation: try isolation(keys, what))
     }
 
     private func options(_ value: SourceValue, _ device: String) throws(ManifestError) -> [Manifest.Device.Option] {
