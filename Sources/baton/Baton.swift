@@ -31,7 +31,7 @@ struct Baton: AsyncParsableCommand {
         version: "1.0.0",
         subcommands: [
             Run.self, Serve.self, ScoreCommand.self, Tokenize.self, Explain.self, Drivers.self, Devices.self, Bench.self, Call.self, ModelCommand.self,
-            DriverCommand.self, KeysCommand.self,
+            DriverCommand.self, KeysCommand.self, Attest.self,
         ])
 
     /// Failures are one line on standard error; the exit code says whose they are.
