@@ -100,7 +100,7 @@ let package = Package(
         .target(name: "Driver", dependencies: ["CDriver", "CFFI", "CHost", crypto, log], swiftSettings: house),
 
         // Floor 2: the main path.
-        .target(name: "Engine", dependencies: ["Pipeline", "Model", "Tokens", "Driver", log], swiftSettings: house),
+        .target(name: "Engine", dependencies: ["CHost", "Pipeline", "Model", "Tokens", "Driver", log], swiftSettings: house),
 
         .target(name: "DriverConformance", dependencies: ["CDriver", "Driver"], swiftSettings: house),
 
