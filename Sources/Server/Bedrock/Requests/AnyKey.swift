@@ -23,9 +23,16 @@ extension KeyedDecodingContainer {
 
     /// A whole number of at least `least`, or nil where there is none.
     func count(_ key: Key, from least: Int) throws -> Int? {
-        guard let value = try decodeIfPresent(Int.self, forKey: key) else { return nil }
+        guard let value = try whole(key) else { return nil }
         guard value >= least, value <= Int(Int32.max) else { throw wrong(key, "is \(value); give \(least) to \(Int32.max)") }
         return value
+    }
+
+    /// A number without a fraction that 64 bits hold, or nil where there is none.
+    func whole(_ key: Key) throws -> Int? {
+        do { return try decodeIfPresent(Int.self, forKey: key) } catch DecodingError.dataCorrupted {
+            throw wrong(key, "is no whole number in range; give one")
+        }
     }
 
     /// One of the words of `Word`, or nil where there is none.
