@@ -150,11 +150,15 @@ let package = Package(
         // Tests, by what they need: nothing; a driver (skipped aloud where it is not built); the model.
         .target(name: "TestKit", dependencies: ["Driver", "Model", "Tokens"], path: "Tests/TestKit", swiftSettings: house),
         .target(name: "BuildKit", path: "Tests/BuildKit", swiftSettings: house),
+        // Fuzzing: what takes untrusted bytes, a seeded mutator with its runner, and a test that runs it for a while. `make fuzz` links Fuzz with libFuzzer.
+        .target(name: "Fuzz", dependencies: ["Pipeline", "Model", "Driver"], path: "Tests/Fuzz", exclude: ["link.sh"], swiftSettings: house),
+        .executableTarget(name: "baton-fuzz", dependencies: ["Fuzz"], path: "Tests/FuzzRunner", swiftSettings: house),
+        .testTarget(name: "FuzzTests", dependencies: ["Fuzz", "BuildKit", "TestKit", "baton-fuzz"], swiftSettings: house),
         .testTarget(name: "DeviceModelTests", dependencies: ["Driver", "TestKit"], swiftSettings: house),
         .testTarget(name: "CPUDriverTests", dependencies: ["Driver", "TestKit", "CDriver"], swiftSettings: house),
         .testTarget(name: "HouseTests", swiftSettings: house),
         .testTarget(name: "ConformanceTests", dependencies: ["DriverConformance", "TestKit", "BuildKit", "baton"], swiftSettings: house),
-        .testTarget(name: "BedrockTests", dependencies: ["Server", "TestKit", "BuildKit", "baton", crypto], swiftSettings: house),
+        .testTarget(name: "BedrockTests", dependencies: ["Server", "Engine", "Tokens", "TestKit", "BuildKit", "baton", crypto, .product(name: "NIOCore", package: "swift-nio"), .product(name: "HTTPTypes", package: "swift-http-types")], swiftSettings: house),
         .testTarget(name: "BatonTests", dependencies: ["TestKit", "BuildKit", "baton"], swiftSettings: house),
         .testTarget(name: "DriverTests", dependencies: ["Driver", "BuildKit", "TestKit"], swiftSettings: house),
         .testTarget(name: "IsolationTests", dependencies: ["Driver", "CDriver", "TestKit", "BuildKit", "baton-driver-host"], swiftSettings: house),

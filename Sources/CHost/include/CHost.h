@@ -30,6 +30,15 @@ long chost_read_file(const char *path, size_t limit, unsigned char **bytes);
 /// word keyed by its place, and the word itself to the lane beside; lanes and tail are folded in. The same on every processor.
 uint64_t chost_checksum(const void *bytes, size_t count);
 
+/// The version of Landlock that the kernel offers; 0 when it has none or has it switched off.
+int chost_landlock_version(void);
+
+/// 1 when the kernel filters system calls (seccomp with a filter), else 0.
+int chost_has_seccomp(void);
+
+/// 1 when the kernel makes memfds that can be sealed, else 0.
+int chost_has_memfd(void);
+
 /// Names the calling thread for debuggers and traces; at most 15 bytes count.
 void chost_name_thread(const char *name);
 
