@@ -1,4 +1,5 @@
 import BuildKit
+import CDriver
 @testable import Driver
 import Glibc
 import TestKit
@@ -49,21 +50,21 @@ struct FaultTests {
 
     @Test("a driver that spins or hangs is ended when its call has had its time", arguments: ["spin", "hang"])
     func hangs(how: String) throws {
-        let driver = try Misbehaving { $0.callDeadline = 1 }
+        let driver = try Misbehaving { $0.callDeadline = 3 }
         let process = try #require(driver.library.process)
         let error = try #require(try driver.failure(how))
-        #expect(error.code == .unavailable && error.detail.contains("did not return from health in 1 s"), "\(error)")
+        #expect(error.code == .unavailable && error.detail.contains("did not return from health in 3 s"), "\(error)")
         #expect(!Held.isRunning(process))
     }
 
     @Test("a process that is stopped misses its heartbeats and is ended")
     func stops() throws {
         let driver = try Misbehaving {
-            $0.heartbeat = 2
+            $0.heartbeat = 4
             $0.callDeadline = 600
         }
         let error = try #require(try driver.failure("stop"))
-        #expect(error.code == .unavailable && error.detail.contains("has not answered for 2 s"), "\(error)")
+        #expect(error.code == .unavailable && error.detail.contains("has not answered for 4 s"), "\(error)")
     }
 
     @Test("a driver that takes memory without end comes to its limit and takes only itself down")
@@ -80,6 +81,19 @@ struct FaultTests {
         // The line is read beside the call: the end of the child comes after it.
         #expect(try driver.failure("exit")?.code == .unavailable)
         #expect(driver.log.all.contains { $0.contains("printed: the driver says hello") }, "\(driver.log.all)")
+    }
+
+    @Test("an exception that leaves a driver ends its process alone", .enabled(if: Tool.cxx != nil, "there is no C++ compiler"))
+    func throwsAcross() throws {
+        let folder = try TemporaryFolder()
+        let library = folder.file("libbaton-throws_across.so")
+        try Tool.cxx?.check(
+            ["-shared", "-fPIC", "-I", SharedLibrary.headers, "-o", library, SharedLibrary.root + "/Tests/Fixtures/drivers/throws_across.cpp"])
+        let host = HostServices(workers: WorkerPool(threads: 1))
+        let (entry, child) = try DriverCatalog(host: host, search: DriverSearch(folders: [])).isolatedEntry(library, TestDrivers.isolation())
+        var out = baton_driver.sized()
+        #expect(entry(host.contract, &out) == DriverError.Code.unavailable.rawValue)
+        #expect((child as? IsolatedDriver)?.failure?.contains("SIGABRT") == true)
     }
 
     @Test("a driver that closes what is not its own loses its process")
