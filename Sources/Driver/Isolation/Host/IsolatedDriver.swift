@@ -59,6 +59,8 @@ final class IsolatedDriver: @unchecked Sendable {
     var process: Int32? { state.withLock { $0.connection?.isGone == false ? $0.connection?.process : nil } }
     /// How the child ended; nil while it runs, and before it was started.
     var failure: String? { state.withLock { $0.connection?.failure } }
+    /// Of the child; for tests.
+    var descriptors: [Int32] { state.withLock { $0.connection?.descriptors ?? [] } }
     /// Children started so far.
     var starts: Int { state.withLock { $0.starts } }
 
