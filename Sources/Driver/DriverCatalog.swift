@@ -10,6 +10,8 @@ import Synchronization
 public final class DriverCatalog: Sendable {
     public let host: HostServices
     private let search: DriverSearch
+    /// Whether drivers that are not known run in a child before they run here.
+    private let probes: Bool
     private let state: Mutex<State>
     /// The thread that runs a driver's entry just now, or 0: a call from there must not wait for itself.
     private let entering = Atomic<UInt>(0)
@@ -24,7 +26,12 @@ public final class DriverCatalog: Sendable {
     private struct Isolated: Sendable { weak var library: DriverLibrary? }
 
     /// - Parameter trust: what drivers must show before they are loaded.
-    public init(host: HostServices = HostServices(), search: DriverSearch = .standard(), trust: TrustPolicy = TrustPolicy()) {
+    public convenience init(host: HostServices = HostServices(), search: DriverSearch = .standard(), trust: TrustPolicy = TrustPolicy()) {
+        self.init(host: host, search: search, trust: trust, probes: true)
+    }
+
+    init(host: HostServices, search: DriverSearch, trust: TrustPolicy, probes: Bool) {
+        self.probes = probes
         self.host = host
         self.search = search
         var report = search.report(hostABI: host.abi)
@@ -49,7 +56,7 @@ public final class DriverCatalog: Sendable {
             do throws(DriverError) {
                 let index = try Self.candidate(name, in: &state.report, hostABI: host.abi)
                 if let library = state.loaded[index] { return .success(library) }
-                let library = try Self.load(index, in: &state.report, host: host)
+                let library = try load(index, in: &state.report)
                 state.loaded[index] = library
                 return .success(library)
             } catch { return .failure(error) }
@@ -124,12 +131,13 @@ public final class DriverCatalog: Sendable {
         return DriverError(.notFound, driver: name, call: "find", detail: detail)
     }
 
-    private static func load(_ index: Int, in report: inout LoadReport, host: HostServices) throws(DriverError) -> DriverLibrary {
+    private func load(_ index: Int, in report: inout LoadReport) throws(DriverError) -> DriverLibrary {
         if report.candidates[index].decision == .refused, let words = report.candidates[index].error {
             throw DriverError(.failedPrecondition, driver: report.candidates[index].name, call: "load", detail: "refused before: \(words)")
         }
         do throws(DriverError) {
             let examination = try Examination(of: &report.candidates[index], policy: report.trust)
+            try probe(report.candidates[index], examination, report.trust)
             var stated: ABIRange?
             defer { if let stated { report.candidates[index].driverABI = stated.description } }
             let library = try DriverLibrary(
@@ -141,6 +149,17 @@ public final class DriverCatalog: Sendable {
             report.candidates[index].error = error.description
             throw error
         }
+    }
+}
+
+extension DriverCatalog {
+    /// A driver that is not known runs in a child first.
+    private func probe(_ candidate: LoadReport.Candidate, _ examination: Examination, _ trust: TrustPolicy) throws(DriverError) {
+        let folder = candidate.path.lastIndex(of: "/").map { String(candidate.path[..<$0]) } ?? ""
+        guard probes, !Probe.isOwn(folder) else { return }
+        let mayNeedFilesBeside = trust.require == .none && examination.manifest?.sha256 == nil
+        let setup = ChildSetup(path: candidate.path, search: search, trust: trust, workers: 1, mayNeedFilesBeside: mayNeedFilesBeside)
+        try Probe(setup: setup, file: examination.file, host: host).run()
     }
 }
 

@@ -14,6 +14,13 @@ struct DriverConformanceTests {
         #expect(verdicts.count == Rule.all.count)
     }
 
+    @Test("a driver keeps every rule from a process of its own too", .enabled(if: TestDrivers.has("cpu")))
+    func isolated() throws {
+        let verdicts = try Conformance.verdicts(TestDrivers.folder + "/libbaton-cpu.so", isIsolated: true)
+        #expect(verdicts.isConformant, "\(Conformance.broken(verdicts))")
+        #expect(verdicts.filter { $0.outcome == .pass }.count == Rule.all.count)
+    }
+
     @Test("the null driver keeps the rules it does not declare unsupported", .enabled(if: TestDrivers.has("null")))
     func nullDriver() throws {
         let exceptions = try Exceptions(reading: SharedLibrary.root + "/Plugins/null/conformance.json")

@@ -7,12 +7,13 @@ enum Conformance {
     static var baton: String { TestDrivers.folder + "/baton" }
 
     static func verdicts(
-        _ library: String, options: [(String, String)] = [], rules: [Rule] = Rule.all, exceptions: Exceptions = Exceptions(), jobs: Int = 2
+        _ library: String, options: [(String, String)] = [], rules: [Rule] = Rule.all, exceptions: Exceptions = Exceptions(), jobs: Int = 2,
+        isIsolated: Bool = false
     ) throws -> [Verdict] {
-        let arguments = ["driver", "test", library] + options.flatMap { ["--option", "\($0.0)=\($0.1)"] } + ["--one"]
+        let arguments = ["driver", "test", library] + options.flatMap { ["--option", "\($0.0)=\($0.1)"] } + (isIsolated ? ["--isolation", "process"] : []) + ["--one"]
         var suite = Suite(library: library, options: options, rules: rules, exceptions: exceptions, program: baton, arguments: arguments)
         suite.jobs = jobs
-        suite.timeout = 20
+        suite.timeout = isIsolated ? 60 : 20
         return try suite.run()
     }
 

@@ -24,6 +24,13 @@ struct ScheduleSimulation {
     var now: UInt64 = 0
     /// Percent of batches and handoffs that fail.
     var failures = 0
+    /// Percent of batches whose device is lost with all its KV, and opened anew.
+    var resets = 0
+    /// How often each ledger's device was opened anew, and in which of its lives each block was last written.
+    private var lives: [Int] = []
+    private var written: [[UInt32: Int]] = []
+    /// Of a handoff on its way: the decode side's ledger, its blocks, and its life when it began.
+    private var carried: [Schedule.ID: (ledger: Int, blocks: ArraySlice<UInt32>, life: Int)] = [:]
     private var running: [Schedule.BatchPlan] = []
     private var closing: [(Schedule.ID, Int)] = []
     private var handing: [Schedule.ID] = []
@@ -43,6 +50,8 @@ struct ScheduleSimulation {
     init(_ schedule: Schedule, seed: UInt64) {
         self.schedule = schedule
         dice = Dice(seed)
+        lives = schedule.ledgers.map { _ in 0 }
+        written = schedule.ledgers.map { _ in [:] }
     }
 
     var isIdle: Bool { running.isEmpty && closing.isEmpty && handing.isEmpty }
@@ -92,6 +101,7 @@ struct ScheduleSimulation {
         let id = handing.remove(at: pick - closing.count)
         if dice.chance(failures) { return step(.handoffFailed(id, EngineError(.handoff, "lost"), lost: dice.chance(10))) }
         tentative.remove(id)
+        if let carry = carried.removeValue(forKey: id) { for block in carry.blocks { written[carry.ledger][block] = carry.life } }
         step(.handedOver(id, exposed: 10))
     }
 
@@ -108,14 +118,42 @@ struct ScheduleSimulation {
         if dice.chance(failures) {
             return step(.batchFailed(stage: plan.stage, EngineError(.driver, "the device is gone"), lost: []))
         }
+        if resets > 0, dice.chance(resets) { return reset(plan.stage) }
         var outcomes: [Schedule.Outcome] = []
         for item in plan.items {
+            let ledger = schedule.stages[plan.stage].ledger
+            for block in blocks(item.table, item.start..<item.start + item.tokens.count, ledger) { written[ledger][block] = lives[ledger] }
             var kind = Schedule.Outcome.Kind.computed
             if item.wantsToken { kind = sample(item) }
             outcomes.append(.init(item.id, kind))
             if item.carry?.isLast == true { handing.append(item.id) }
         }
         step(.batchDone(stage: plan.stage, outcomes))
+    }
+
+    /// The blocks that hold these tokens.
+    private func blocks(_ table: [UInt32], _ tokens: Range<Int>, _ ledger: Int) -> ArraySlice<UInt32> {
+        let size = schedule.ledgers[ledger].blockTokens
+        return table[tokens.lowerBound / size..<(tokens.upperBound + size - 1) / size]
+    }
+
+    private mutating func reset(_ stage: Int) {
+        lives[schedule.stages[stage].ledger] += 1
+        step(.stageReset(stage: stage, EngineError(.driver, "the device's process has ended"), lost: []))
+    }
+
+    /// What a batch reads is there, and handoffs are seen to begin.
+    private mutating func begin(_ plan: Schedule.BatchPlan) {
+        let ledger = schedule.stages[plan.stage].ledger
+        for item in plan.items {
+            if blocks(item.table, 0..<item.start, ledger).contains(where: { written[ledger][$0] != lives[ledger] }) {
+                wrongs.append("request \(item.id) reads KV that was lost with its device")
+            }
+            guard let carry = item.carry, let arrival = wanted[item.id] else { continue }
+            let there = schedule.stages[schedule.pairs[carry.pair].decode].ledger
+            let life = carry.isFirst ? lives[there] : carried[item.id]?.life ?? lives[there]
+            carried[item.id] = (there, blocks(carry.decodeTable, carry.from..<max(carry.from, arrival.prompt.count), there), life)
+        }
     }
 
     private mutating func sample(_ item: Schedule.BatchPlan.Item) -> Schedule.Outcome.Kind {
@@ -140,6 +178,7 @@ struct ScheduleSimulation {
             if plan.tokenCount > schedule.stages[plan.stage].maxTokens || plan.items.count > schedule.stages[plan.stage].maxSequences {
                 wrongs.append("a batch of \(plan.tokenCount) tokens in \(plan.items.count) sequences is too large")
             }
+            begin(plan)
             running.append(plan)
         case .closeHandoff(let id, let stage): closing.append((id, stage))
         case .preempted: preempted += 1

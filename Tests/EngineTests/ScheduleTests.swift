@@ -71,6 +71,29 @@ struct ScheduleTests {
         if overcommits { #expect(preempted > 0, "blocks never ran out, so that nothing was tried") }
     }
 
+    @Test("when devices are lost with their KV and opened anew, every request ends as if nothing had been, and none reads KV that was lost", arguments: [Shape.together, .apart, .twoToOne], [false, true])
+    func losses(shape: Shape, overcommits: Bool) {
+        var preempted = 0
+        for seed in 0..<12 as Range<UInt64> {
+            var play = ScheduleSimulation(Self.schedule(shape, blocks: 30 + Int(seed)) { $0.overcommits = overcommits }, seed: seed)
+            play.resets = 3 + Int(seed)
+            var dice = Dice(seed ^ 0x1234)
+            for id in 1...60 as ClosedRange<UInt64> {
+                play.arrive(Self.arrival(id, &dice))
+                for _ in 0..<dice.below(8) { play.advance() }
+                if dice.chance(10) { play.cancel(UInt64(1 + dice.below(Int(id)))) }
+            }
+            play.runDry()
+            #expect(play.wrongs.isEmpty, "seed \(seed): \(play.wrongs.prefix(3))")
+            #expect(play.ended.count == 60 && play.schedule.isIdle)
+            for ledger in play.schedule.ledgers { #expect(ledger.heldCount == 0, "seed \(seed): \(ledger.heldCount) blocks are held by nobody") }
+            let errors = play.ended.values.compactMap { $0 }.filter { $0.kind != .busy && !$0.words.contains("never_fits") }
+            #expect(errors.isEmpty, "seed \(seed): \(errors.first?.words ?? "")")
+            preempted += play.preempted
+        }
+        #expect(preempted > 0, "nothing was lost, so that nothing was tried")
+    }
+
     @Test("within a client and priority the first to come is the first to run; an idle client does not wait behind a busy one")
     func fair() {
         var play = ScheduleSimulation(Self.schedule(.together, blocks: 100, sequences: 1), seed: 1)

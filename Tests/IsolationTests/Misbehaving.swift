@@ -54,22 +54,17 @@ final class Misbehaving: Sendable {
     }
 }
 
-/// What this process holds open.
+/// What this process holds open. Other suites open descriptors meanwhile, so that what a number leads to counts, not the number.
 enum Held {
-    /// Descriptors that lead to children or to memory shared with them.
-    static var descriptors: Int {
-        guard let folder = opendir("/proc/self/fd") else { return -1 }
-        defer { closedir(folder) }
-        var count = 0
-        while let entry = readdir(folder) {
-            let name = withUnsafeBytes(of: &entry.pointee.d_name) { bytes in String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self) }
-            var target = [CChar](repeating: 0, count: 256)
-            guard readlink("/proc/self/fd/\(name)", &target, 255) > 0 else { continue }
-            let text = String(decoding: target.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
-            if text.hasPrefix("/memfd:baton") || text.hasPrefix("socket:") { count += 1 }
-        }
-        return count
+    /// What a descriptor leads to, such as `socket:[4711]`.
+    static func target(_ descriptor: Int32) -> String? {
+        var target = [CChar](repeating: 0, count: 256)
+        guard readlink("/proc/self/fd/\(descriptor)", &target, 255) > 0 else { return nil }
+        return String(decoding: target.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }
+
+    /// What every descriptor leads to.
+    static var targets: Set<String> { Set((0..<Int32(4_096)).compactMap(target)) }
 
     static func isRunning(_ process: Int32) -> Bool { kill(process, 0) == 0 }
 }

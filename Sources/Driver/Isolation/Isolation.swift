@@ -7,6 +7,8 @@ public struct Isolation: Sendable, Hashable {
     public var program: String?
     /// After so many seconds a call that ought to return at once is given up and the child ended.
     public var callDeadline = 30
+    /// The same for loading the library and its entry.
+    public var entryDeadline = 60
     /// The same for compile.
     public var compileDeadline = 1_800
     /// The same for work that waits for nothing, counted while somebody waits for it.

@@ -24,7 +24,12 @@ extension Schedule {
             return
         }
         sequences[id]?.hasHandoff = false
-        if let doom = sequence.doom { return conclude(id, doom) }
+        recompute(id, error)
+    }
+
+    /// Back to the head of what waits, with all that it has made; or to its end.
+    mutating func recompute(_ id: ID, _ error: EngineError) {
+        if let doom = sequences[id]?.doom { return conclude(id, doom) }
         guard settings.recomputes else { return conclude(id, .failed(error)) }
         preempt(id)
     }

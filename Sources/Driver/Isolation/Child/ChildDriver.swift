@@ -34,7 +34,7 @@ final class ChildDriver: @unchecked Sendable {
         self.setup = setup
         let logger = Logger(label: "baton.driver") { _ in NoticeLog(server: server) }
         host = HostServices(workers: WorkerPool(threads: setup.workers), logger: logger)
-        catalog = DriverCatalog(host: host, search: setup.search, trust: setup.trust)
+        catalog = DriverCatalog(host: host, search: setup.search, trust: setup.trust, probes: false)
     }
 
     /// The tables of the last entry that succeeded.
@@ -77,7 +77,8 @@ final class ChildDriver: @unchecked Sendable {
         let given = try work.arena.room(max(Int(size), MemoryLayout<baton_driver>.size)).assumingMemoryBound(to: baton_driver.self)
         given.pointee.size = size
         let (code, words) = host.capturing { entry(contract, given) }
-        let driver = given.pointee
+        // Nothing past the driver's own size is its word.
+        let driver = baton_driver.copied(from: given) ?? .sized()
         if code == 0 { keep(driver) }
         return Self.answer(code, words, driver)
     }

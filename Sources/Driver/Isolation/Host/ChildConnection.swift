@@ -184,6 +184,9 @@ final class ChildConnection: @unchecked Sendable {
         state.withLock { $0.idle.append(channel) }
     }
 
+    /// Descriptors of this process that lead to the child; for tests.
+    var descriptors: [Int32] { [control, output] + state.withLock { $0.all.map(\.socket) } }
+
     /// Whether the child has ended, or is being ended.
     var isGone: Bool { state.withLock { $0.failure != nil } }
 

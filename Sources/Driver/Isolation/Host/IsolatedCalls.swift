@@ -96,7 +96,7 @@ enum IsolatedCalls {
         body.put(out.pointee.size)
         do throws(DriverError) {
             let connection = try driver.connection()
-            return try connection.call(.entry, body.bytes, seconds: 600) { reply throws(WireError) in
+            return try connection.call(.entry, body.bytes, seconds: driver.isolation.entryDeadline) { reply throws(WireError) in
                 guard !reply.isBare else {
                     say(reply.words)
                     return reply.code

@@ -57,6 +57,10 @@ final class IsolatedDriver: @unchecked Sendable {
 
     /// The child's process; nil while none runs.
     var process: Int32? { state.withLock { $0.connection?.isGone == false ? $0.connection?.process : nil } }
+    /// How the child ended; nil while it runs, and before it was started.
+    var failure: String? { state.withLock { $0.connection?.failure } }
+    /// Of the child; for tests.
+    var descriptors: [Int32] { state.withLock { $0.connection?.descriptors ?? [] } }
     /// Children started so far.
     var starts: Int { state.withLock { $0.starts } }
 
@@ -86,7 +90,7 @@ final class IsolatedDriver: @unchecked Sendable {
         }
         do throws(DriverError) {
             try load(connection)
-            if let greeting = state.greeting { try connection.call(.entry, greeting) { _ throws(WireError) in } }
+            if let greeting = state.greeting { try connection.call(.entry, greeting, seconds: isolation.entryDeadline) { _ throws(WireError) in } }
         } catch {
             _ = state.restarts.ended(now: Self.now)
             connection.shutDown()
