@@ -148,6 +148,7 @@ let package = Package(
         .testTarget(name: "BatonTests", dependencies: ["TestKit", "BuildKit", "baton"], swiftSettings: house),
         .testTarget(name: "DriverTests", dependencies: ["Driver", "BuildKit", "TestKit"], swiftSettings: house),
         .testTarget(name: "EngineTests", dependencies: ["Engine", "TestKit"], swiftSettings: house),
+        .testTarget(name: "ServerTests", dependencies: ["Server", "Engine", "Driver", "Tokens", "TestKit", "BuildKit", log], exclude: ["openai_client.py"], swiftSettings: house),
         .testTarget(name: "ForeignFunctionTests", dependencies: ["Driver", "BuildKit"], swiftSettings: house),
         .testTarget(name: "ContractTests", dependencies: ["CDriver", "BuildKit"], swiftSettings: house),
         .testTarget(name: "DriverKitTests", dependencies: ["DriverKit", "CDriver"], swiftSettings: house),
