@@ -13,7 +13,7 @@ struct ConnectionTests {
     @Test("a client that leaves cancels what it asked: in the queue, and while it runs, streamed or not", arguments: [(true, true), (true, false), (false, true), (false, false)])
     func leaves(inQueue: Bool, streams: Bool) async throws {
         let engine = ScriptedEngine(inQueue ? .waits : .begins)
-        try await TestServer.with(engine) { server in
+        try await TestServer.with(engine) { (server: TestServer) async throws -> Void in
             let (port, text) = (server.port, TestServer.text("POST", Self.path, Self.body(streams: streams)))
             let wire = try await Wire.blocking {
                 let wire = try Wire(port: port)
@@ -33,7 +33,7 @@ struct ConnectionTests {
 
     @Test("a body that is too large is 413, said in its length or not")
     func tooLarge() async throws {
-        try await TestServer.with(ScriptedEngine(), { $0.maxBodyBytes = 1000 }) { server in
+        try await TestServer.with(ScriptedEngine(), { $0.maxBodyBytes = 1000 }) { (server: TestServer) async throws -> Void in
             #expect(try await server.post(Self.path, String(repeating: "x", count: 2000)).status == 413)
             let chunk = "800\r\n" + String(repeating: "x", count: 2048) + "\r\n0\r\n\r\n"
             let head = TestServer.text("POST", Self.path, "", ["content-length": "", "transfer-encoding": "chunked"])
@@ -44,10 +44,10 @@ struct ConnectionTests {
 
     @Test("headers that are too many or too long end the connection with an error")
     func headers() async throws {
-        try await TestServer.with(ScriptedEngine()) { server in
+        try await TestServer.with(ScriptedEngine()) { (server: TestServer) async throws -> Void in
             let many = Dictionary(uniqueKeysWithValues: (0..<500).map { ("x-\($0)", "1") })
-            #expect([0, 400, 431].contains(try await server.get("/healthz", many).status))
-            #expect([0, 400, 431].contains(try await server.get("/healthz", ["x-long": String(repeating: "x", count: 100_000)]).status))
+            #expect(try await [0, 400, 431].contains(server.get("/healthz", many).status))
+            #expect(try await [0, 400, 431].contains(server.get("/healthz", ["x-long": String(repeating: "x", count: 100_000)]).status))
             #expect(try await server.get("/healthz").status == 200)
         }
     }
@@ -58,7 +58,7 @@ struct ConnectionTests {
             settings.timeouts.head = .milliseconds(100)
             settings.timeouts.body = .milliseconds(100)
         }
-        try await TestServer.with(ScriptedEngine(), change) { server in
+        try await TestServer.with(ScriptedEngine(), change) { (server: TestServer) async throws -> Void in
             // It ends by the server's doing alone.
             let reply = try await server.raw(text)
             #expect([0, 400].contains(reply.status))
@@ -70,7 +70,7 @@ struct ConnectionTests {
     func stalls() async throws {
         let engine = ScriptedEngine()
         let change = { (settings: inout ServerSettings) in settings.timeouts.stall = .milliseconds(100) }
-        try await TestServer.with(engine, model: TestServer.model(engine, context: 2_000_000), change) { server in
+        try await TestServer.with(engine, model: TestServer.model(engine, context: 2_000_000), change) { (server: TestServer) async throws -> Void in
             let text = TestServer.text("POST", Self.path, #"{"model": "tiny", "prompt": "hi", "max_tokens": 100000, "stream": true}"#)
             let port = server.port
             let wire = try await Wire.blocking {
@@ -86,7 +86,7 @@ struct ConnectionTests {
 
     @Test("one connection carries several requests")
     func keepsAlive() async throws {
-        try await TestServer.with(ScriptedEngine()) { server in
+        try await TestServer.with(ScriptedEngine()) { (server: TestServer) async throws -> Void in
             let request = TestServer.text("POST", Self.path, Self.body(streams: false), ["connection": "keep-alive"])
             let port = server.port
             let count = try await Wire.blocking {
@@ -105,7 +105,7 @@ struct ConnectionTests {
 
     @Test("a client that asks first whether it may send its body is told to go on")
     func continues() async throws {
-        try await TestServer.with(ScriptedEngine()) { server in
+        try await TestServer.with(ScriptedEngine()) { (server: TestServer) async throws -> Void in
             let body = Self.body(streams: false)
             let head = TestServer.text("POST", Self.path, "", ["expect": "100-continue", "content-length": "\(body.utf8.count)"])
             let port = server.port
@@ -124,7 +124,7 @@ struct ConnectionTests {
     @Test("a server that goes down finishes what runs, refuses what is new with 503, and ends")
     func drains() async throws {
         let engine = ScriptedEngine(.begins)
-        try await TestServer.with(engine) { server in
+        try await TestServer.with(engine) { (server: TestServer) async throws -> Void in
             async let running = server.post(Self.path, Self.body(streams: true))
             try await TestServer.until { engine.active == 1 }
             await server.stop()

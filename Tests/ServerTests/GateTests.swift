@@ -1,5 +1,6 @@
 import Engine
 import Foundation
+import Logging
 import Testing
 
 @testable import Server
@@ -22,7 +23,7 @@ struct GateTests {
     func keys() async throws {
         let (ring, token) = try ring()
         let engine = ScriptedEngine()
-        try await TestServer.with(engine, keys: ring) { server in
+        try await TestServer.with(engine, keys: ring) { (server: TestServer) async throws -> Void in
             for headers in [[:], bearer("baton-wrong"), bearer(""), ["authorization": "Basic YTpi"], ["authorization": token], bearer(token + "x")] {
                 let reply = try await server.post("/v1/completions", Self.ask, headers)
                 #expect(reply.status == 401)
@@ -41,22 +42,22 @@ struct GateTests {
             "/V1/models", "/metrics", "//metrics", "/metrics/", "/healthz/../metrics", "/healthz/metrics", "/v1/models/..%2f..%2fhealthz", "/v1\\models",
         ])
     func paths(path: String) async throws {
-        try await TestServer.with(ScriptedEngine(), keys: ring().ring) { server in
-            #expect([400, 401].contains(try await server.get(path).status))
+        try await TestServer.with(ScriptedEngine(), keys: ring().ring) { (server: TestServer) async throws -> Void in
+            #expect(try await [400, 401].contains(server.get(path).status))
             #expect(try await server.get("/healthz").status == 200)
         }
     }
 
     @Test("an absolute target is routed by its path, behind the gate")
     func absolute() async throws {
-        try await TestServer.with(ScriptedEngine(), keys: ring().ring) { server in
-            #expect([400, 401].contains(try await server.get("http://127.0.0.1/v1/models").status))
+        try await TestServer.with(ScriptedEngine(), keys: ring().ring) { (server: TestServer) async throws -> Void in
+            #expect(try await [400, 401].contains(server.get("http://127.0.0.1/v1/models").status))
         }
     }
 
     @Test("without a key the body is not waited for")
     func early() async throws {
-        try await TestServer.with(ScriptedEngine(), keys: ring().ring) { server in
+        try await TestServer.with(ScriptedEngine(), keys: ring().ring) { (server: TestServer) async throws -> Void in
             #expect(try await server.post("/v1/completions", "{", ["content-length": "4000000"]).status == 401)
         }
     }
@@ -72,7 +73,7 @@ struct GateTests {
 
     @Test("without keys a page of another site is turned away", arguments: [["host": "evil.example"], ["origin": "https://evil.example"], ["origin": "null"]])
     func strangers(headers: [String: String]) async throws {
-        try await TestServer.with(ScriptedEngine()) { server in
+        try await TestServer.with(ScriptedEngine()) { (server: TestServer) async throws -> Void in
             #expect(try await server.post("/v1/completions", Self.ask, headers).status == 403)
             #expect(try await server.post("/v1/completions", Self.ask, ["host": "localhost:\(server.port)", "origin": "http://localhost:\(server.port)"]).status == 200)
         }
@@ -81,7 +82,7 @@ struct GateTests {
     @Test("a key's limits of requests, tokens and requests at once are kept, with when to ask again")
     func limits() async throws {
         let (ring, token) = try ring(.init(requestsPerMinute: 2))
-        try await TestServer.with(ScriptedEngine(), keys: ring) { server in
+        try await TestServer.with(ScriptedEngine(), keys: ring) { (server: TestServer) async throws -> Void in
             for _ in 0..<2 { #expect(try await server.post("/v1/completions", Self.ask, bearer(token)).status == 200) }
             let reply = try await server.post("/v1/completions", Self.ask, bearer(token))
             #expect(reply.status == 429)
@@ -94,7 +95,7 @@ struct GateTests {
     func concurrent() async throws {
         let (ring, token) = try ring(.init(concurrent: 1))
         let engine = ScriptedEngine(.begins)
-        try await TestServer.with(engine, keys: ring) { server in
+        try await TestServer.with(engine, keys: ring) { (server: TestServer) async throws -> Void in
             async let first = server.post("/v1/completions", Self.ask, bearer(token))
             try await TestServer.until { engine.active == 1 }
             #expect(try await server.post("/v1/completions", Self.ask, bearer(token)).status == 429)
@@ -122,7 +123,7 @@ struct GateTests {
         for may in [false, true] {
             let (ring, token) = try ring(priority: may)
             let engine = ScriptedEngine()
-            try await TestServer.with(engine, keys: ring) { server in
+            try await TestServer.with(engine, keys: ring) { (server: TestServer) async throws -> Void in
                 let body = #"{"model": "tiny", "prompt": "hi", "max_tokens": 1, "service_tier": "priority"}"#
                 let reply = try await server.post("/v1/completions", body, bearer(token))
                 #expect(reply.json["service_tier"] as? String == (may ? "priority" : "default"))
@@ -148,7 +149,8 @@ struct GateTests {
     func hashes() throws {
         var file = KeyFile()
         let token = try file.add("alice")
-        #expect(!(try file.json()).contains(token.dropFirst(6)))
+        let text = try file.json()
+        #expect(!text.contains(token.dropFirst(6)))
         #expect(KeyHash(of: token) != KeyHash(of: token))
         #expect(KeyHash(of: token).matches(token))
         #expect(KeyHash(KeyHash(of: token).description)?.matches(token) == true)

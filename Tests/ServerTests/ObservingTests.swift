@@ -11,7 +11,7 @@ struct ObservingTests {
 
     @Test("metrics are Prometheus' text, every sample under its type, and count what was asked")
     func metrics() async throws {
-        try await TestServer.with(ScriptedEngine()) { server in
+        try await TestServer.with(ScriptedEngine()) { (server: TestServer) async throws -> Void in
             _ = try await server.post("/v1/completions", Self.ask)
             try await TestServer.until { server.lines.now.contains { $0.contains("/v1/completions") } }
             let text = try await server.get("/metrics").body
@@ -53,7 +53,7 @@ struct ObservingTests {
 
     @Test("a trace goes on under its number, with a span of this server's")
     func traces() async throws {
-        try await TestServer.with(ScriptedEngine()) { server in
+        try await TestServer.with(ScriptedEngine()) { (server: TestServer) async throws -> Void in
             let (trace, parent) = ("4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7")
             let reply = try await server.post("/v1/completions", Self.ask, ["traceparent": "00-\(trace)-\(parent)-01"])
             let parts = (reply.headers["traceparent"] ?? "").split(separator: "-").map(String.init)

@@ -1,5 +1,6 @@
 @testable import Engine
 import Synchronization
+import Tokens
 
 /// Answers as it is told, without a model: tokens 33, 34, ... as "a", "b", ...; remembers what it was asked.
 final class ScriptedEngine: Generating {

@@ -9,7 +9,7 @@ import Testing
 /// Many requests good and bad, mixed by seed. BATON_STORM says how many; a few hundred by default.
 @Suite(.timeLimit(.minutes(10)))
 struct StormTests {
-    private static let count = getenv("BATON_STORM").flatMap { Int(String(cString: $0)) } ?? 400
+    static let count = getenv("BATON_STORM").flatMap { Int(String(cString: $0)) } ?? 400
 
     /// One thing that a client may do.
     private static func text(_ dice: inout SystemlessDice, _ token: String) -> (text: String, leaves: Bool) {
@@ -49,7 +49,7 @@ struct StormTests {
         let token = try file.add("alice")
         let ring = try KeyRing(json: Array(file.json().utf8), file: "keys.json")
         let engine = ScriptedEngine()
-        try await TestServer.with(engine, keys: ring, { $0.maxBodyBytes = 65_536 }) { server in
+        try await TestServer.with(engine, keys: ring, { $0.maxBodyBytes = 65_536 }) { (server: TestServer) async throws -> Void in
             let port = server.port
             let outcomes = try await withThrowingTaskGroup(of: [Int: Int].self) { group in
                 for client in 0..<8 {
@@ -68,7 +68,8 @@ struct StormTests {
         }
     }
 
-    private static func client(_ seed: SystemlessDice, _ port: Int, _ token: String, _ count: Int) throws -> [Int: Int] {
+    /// What came of `count` requests of one client, by status; 0 for none.
+    static func client(_ seed: SystemlessDice, _ port: Int, _ token: String, _ count: Int) throws -> [Int: Int] {
         var (dice, outcomes) = (seed, [Int: Int]())
         for _ in 0..<count {
             let (text, leaves) = text(&dice, token)
