@@ -65,7 +65,9 @@ final class Service: Sendable {
         try begin(client, request.request.prompt.count)
         do {
             let departure = try await ConnectionWatch.departure(of: context.connection)
-            let answer = try await Answer(model.engine.generate(request), until: departure) { made in self.end(client, made) }
+            let answer = try await Answer(model.engine.generate(request), until: departure, promptTokens: request.request.prompt.count) { made in
+                self.end(client, made)
+            }
             record.note(answer.began, model: model.id)
             return answer
         } catch let error as EngineError {
