@@ -152,7 +152,6 @@ let package = Package(
         .testTarget(name: "BedrockTests", dependencies: ["Server", "TestKit", "BuildKit", "baton", crypto], swiftSettings: house),
         .testTarget(name: "BatonTests", dependencies: ["TestKit", "BuildKit", "baton"], swiftSettings: house),
         .testTarget(name: "DriverTests", dependencies: ["Driver", "BuildKit", "TestKit"], swiftSettings: house),
-        .testTarget(name: "EngineTests", dependencies: ["Engine", "TestKit"], swiftSettings: house),
         .testTarget(name: "ServerTests", dependencies: ["Server", "Engine", "Driver", "Tokens", "TestKit", "BuildKit", log], exclude: ["openai_client.py"], swiftSettings: house),
         .testTarget(name: "IsolationTests", dependencies: ["Driver", "CDriver", "TestKit", "BuildKit", "baton-driver-host"], swiftSettings: house),
         .testTarget(name: "EngineTests", dependencies: ["Engine", "TestKit", "baton-driver-host"], swiftSettings: house),
