@@ -62,7 +62,7 @@ struct Whole: Decodable, Sendable {
     var value: Int
 
     init(from decoder: any Decoder) throws {
-        do { value = try decoder.singleValueContainer().decode(Int.self) } catch DecodingError.dataCorrupted {
+        do { value = try decoder.singleValueContainer().decode(Int.self) } catch {
             throw DecodingError.typeMismatch(Int.self, .init(codingPath: decoder.codingPath, debugDescription: "is no whole number"))
         }
     }
