@@ -1,3 +1,4 @@
+package import CDriver
 import Crypto
 import FoundationEssentials
 import Glibc
@@ -17,11 +18,22 @@ public final class DriverCatalog: Sendable {
     private struct State: Sendable {
         var report: LoadReport
         var loaded: [Int: DriverLibrary] = [:]
+        /// By device, for those with layers.
+        var layered: [Layered: DriverLibrary] = [:]
     }
+
+    private struct Layered: Hashable {
+        var path: String
+        var device: String
+        var layers: [LayerName]
+    }
+    /// As BATON_LAYERS writes them.
+    private let everywhere: String?
 
     public init(host: HostServices = HostServices(), search: DriverSearch = .standard()) {
         self.host = host
         state = Mutex(State(report: search.report(hostABI: host.abi)))
+        everywhere = search.layers
         host.catalog = self
     }
 
@@ -47,6 +59,31 @@ public final class DriverCatalog: Sendable {
             } catch { return .failure(error) }
         }
         return try result.get()
+    }
+
+    /// The driver called `name` with `layers` around it, and inside them those of BATON_LAYERS, for the device called `device`.
+    /// Without any of them it is the driver as it is.
+    public func load(_ name: String, layers: [LayerName], device: String) throws(DriverError) -> DriverLibrary {
+        let library = try load(name)
+        let all = layers + (try everywhere.map { text throws(DriverError) in try LayerName.list(text) } ?? [])
+        guard !all.isEmpty else { return library }
+        let key = Layered(path: library.path, device: device, layers: all)
+        let result: Result<DriverLibrary, DriverError> = state.withLock { state in
+            if let there = state.layered[key] { return .success(there) }
+            do throws(DriverError) {
+                let made = try DriverLibrary(layering: library, label: device, layers: all, logger: host.logger)
+                state.layered[key] = made
+                return .success(made)
+            } catch { return .failure(error) }
+        }
+        return try result.get()
+    }
+
+    /// The layers of BATON_LAYERS around a driver that was entered by other means; nil when there are none.
+    package func layers(around raw: baton_driver, device: String) throws(DriverError) -> LayeredDriver? {
+        let names = try everywhere.map { text throws(DriverError) in try LayerName.list(text) } ?? []
+        guard !names.isEmpty else { return nil }
+        return try LayeredDriver(DriverTables(raw), name: String(raw.name), label: device, layers: names, logger: host.logger)
     }
 
     /// Loads every candidate that is not shadowed or disabled, for `baton drivers`. Failures stay in the report.

@@ -1,5 +1,6 @@
 import CDriver
 import Glibc
+import Logging
 
 /// A driver that has been loaded and has agreed on a version of the contract. It stays loaded until the process ends.
 ///
@@ -14,6 +15,8 @@ public final class DriverLibrary: @unchecked Sendable {
     public let abiRange: ABIRange
     public let abi: ABIVersion
     public let options: [DriverOptionInfo]
+    /// The layers around it, outermost first; empty for the driver as it is.
+    public let layers: [LayerName]
 
     let device: baton_device_table
     let buffer: baton_buffer_table
@@ -51,6 +54,7 @@ public final class DriverLibrary: @unchecked Sendable {
         abiRange = ABIRange(ABIVersion(raw.abi_min), ABIVersion(raw.abi_max))
         abi = ABIVersion(raw.abi)
         options = Self.options(of: raw)
+        layers = []
         device = baton_device_table.copied(from: raw.device) ?? .init()
         buffer = baton_buffer_table.copied(from: raw.buffer) ?? .init()
         program = baton_program_table.copied(from: raw.program) ?? .init()
@@ -63,6 +67,34 @@ public final class DriverLibrary: @unchecked Sendable {
         rawDriver.pointee.buffer = UnsafePointer(resident.buffer)
         rawDriver.pointee.program = UnsafePointer(resident.program)
         rawDriver.pointee.timeline = UnsafePointer(resident.timeline)
+    }
+
+    /// `inner` with layers around it, as the device `label` sees it. Other drivers that open its devices go without the layers.
+    init(layering inner: DriverLibrary, label: String, layers: [LayerName], logger: Logger) throws(DriverError) {
+        let layered = try LayeredDriver(
+            DriverTables(
+                describe: inner.driver.describe, device: inner.device, buffer: inner.buffer, program: inner.program, timeline: inner.timeline,
+                kv: inner.kv, cost: inner.cost),
+            name: inner.name, label: label, layers: layers, logger: logger)
+        path = inner.path
+        name = inner.name
+        version = inner.version
+        vendor = inner.vendor
+        abiRange = inner.abiRange
+        abi = inner.abi
+        options = inner.options
+        self.layers = layers
+        device = layered.device
+        buffer = layered.buffer
+        program = layered.program
+        timeline = layered.timeline
+        kv = layered.kv
+        cost = layered.cost
+        var described = inner.driver
+        described.describe = layered.describe
+        driver = described
+        rawDriver = inner.rawDriver
+        resident = inner.resident
     }
 
     private static func negotiate(_ path: String, _ host: HostServices, _ stated: inout ABIRange?) throws(DriverError) -> baton_driver {
@@ -125,7 +157,7 @@ public final class DriverLibrary: @unchecked Sendable {
         }
     }
 
-    private static func interface<T: ContractStruct>(_ driver: baton_driver, _ id: String, _ version: UInt32) -> T? {
+    static func interface<T: ContractStruct>(_ driver: baton_driver, _ id: String, _ version: UInt32) -> T? {
         guard let get = driver.get_interface else { return nil }
         return id.withContractString { T.copied(from: get($0, version)?.assumingMemoryBound(to: T.self)) }
     }

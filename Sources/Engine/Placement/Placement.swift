@@ -80,11 +80,14 @@ public struct StageDevices: Sendable, Hashable {
         /// A driver's name or absolute path.
         public var driver: String
         public var options: DriverOptions
+        /// Layers around its driver, outermost first.
+        public var layers: [LayerName]
 
-        public init(label: String, driver: String, options: DriverOptions = [:]) {
+        public init(label: String, driver: String, options: DriverOptions = [:], layers: [LayerName] = []) {
             self.label = label
             self.driver = driver
             self.options = options
+            self.layers = layers
         }
     }
     public var stage: String
