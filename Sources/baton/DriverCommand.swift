@@ -6,7 +6,8 @@ import FoundationEssentials
 /// What a driver's author uses.
 struct DriverCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "driver", abstract: "Tests a driver against the contract's rules.", subcommands: [DriverTest.self])
+        commandName: "driver", abstract: "Tests a driver against the contract's rules, or replays a recorded run on it.",
+        subcommands: [DriverTest.self, DriverReplay.self])
 }
 
 struct DriverTest: ParsableCommand {

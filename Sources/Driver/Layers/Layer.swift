@@ -29,6 +29,8 @@ public struct LayerName: Sendable, Hashable {
         case validate
         /// Every call with its times, into a file.
         case trace
+        /// The calls with what was passed, into a file that `baton driver replay` runs on another driver.
+        case record
         /// Seeded faults.
         case fault
         /// Deadlines. Comes from `watchdog:` in the manifest, and is always outermost.

@@ -43,6 +43,7 @@ package final class LayeredDriver: @unchecked Sendable {
         return switch name.kind {
         case .validate: ValidateLayer(place)
         case .trace: try TraceLayer(name, place)
+        case .record: try RecordLayer(name, place)
         case .fault: try FaultLayer(name, place)
         case .watchdog: try WatchdogLayer(name, place)
         }

@@ -12,8 +12,9 @@ final class TraceLayer: Layer {
 
     init(_ name: LayerName, _ place: LayerPlace) throws(DriverError) {
         let parameters = try LayerParameters(name, place, known: ["file"])
-        let path = parameters.text("file") ?? getenv("BATON_TRACE_FILE").map { String(cString: $0) }
-        file = try TraceFile.at(path ?? "baton-trace.json", place)
+        let path = parameters.text("file") ?? getenv("BATON_TRACE_FILE").map { String(cString: $0) } ?? "baton-trace.json"
+        try LayerFile.check(path, parameters)
+        file = TraceFile.at(path)
         self.place = place
     }
 
@@ -40,57 +41,45 @@ final class TraceFile: Sendable {
     private struct State {
         var bytes: [UInt8]
         var threads: [UInt: Int] = [:]
+        var isOpen = false
     }
     private static let files = Mutex<[String: TraceFile]>([:])
     private static let piece = 1 << 16
-    private let descriptor: Int32
+    private let file: LayerFile
     private let isLines: Bool
     private let state: Mutex<State>
 
-    static func at(_ path: String, _ place: LayerPlace) throws(DriverError) -> TraceFile {
-        let result: Result<TraceFile, DriverError> = files.withLock { files in
-            if let there = files[path] { return .success(there) }
-            let descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
-            guard descriptor >= 0 else {
-                return .failure(
-                    DriverError(
-                        .notFound, driver: place.driver, call: "layers",
-                        detail: "device \(place.device): layer trace cannot write \(path): \(String(cString: strerror(errno))); give another file"))
-            }
-            let file = TraceFile(descriptor, isLines: path.hasSuffix(".jsonl"))
+    static func at(_ path: String) -> TraceFile {
+        files.withLock { files in
+            let file = files[path] ?? TraceFile(path)
             files[path] = file
-            return .success(file)
+            return file
         }
-        return try result.get()
     }
 
-    private init(_ descriptor: Int32, isLines: Bool) {
-        self.descriptor = descriptor
-        self.isLines = isLines
+    private init(_ path: String) {
+        file = LayerFile(path)
+        isLines = path.hasSuffix(".jsonl")
         // The array's end may be left out in this format, so that a trace that was cut off is still one.
         state = Mutex(State(bytes: isLines ? [] : Array("[\n{\"name\":\"process_name\",\"ph\":\"M\",\"pid\":1,\"args\":{\"name\":\"wall clock\"}}".utf8)))
     }
 
+    /// Nothing is written before a device is opened: what only asks leaves an older trace alone.
     func add(_ span: Span) {
         let thread = UInt(pthread_self())
         state.withLock { state in
             let number = state.threads[thread] ?? state.threads.count + 1
             state.threads[thread] = number
             state.bytes += Array((isLines ? Self.line(span, number) : Self.event(span, number)).utf8)
-            if state.bytes.count >= Self.piece { write(&state.bytes) }
+            if span.call == CallName.open.rawValue { state.isOpen = true }
+            if state.isOpen, state.bytes.count >= Self.piece { write(&state.bytes) }
         }
     }
 
     func flush() { state.withLock { write(&$0.bytes) } }
 
     private func write(_ bytes: inout [UInt8]) {
-        var done = 0
-        while done < bytes.count {
-            let count = bytes.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress.map { $0 + done }, $0.count - done) }
-            if count < 0, errno == EINTR { continue }
-            guard count > 0 else { break }
-            done += count
-        }
+        file.append(bytes)
         bytes.removeAll(keepingCapacity: true)
     }
 
