@@ -8,9 +8,10 @@ struct FloorTests {
     private static let allowed: [String: Set<String>] = [
         "Pipeline": ["CHost"], "Model": [], "Tokens": [], "Driver": ["CDriver", "CFFI", "CHost"], "Engine": ["Pipeline", "Model", "Tokens", "Driver"],
         "DriverKit": ["CDriver"], "DriverConformance": ["CDriver", "Driver"],
-        "baton": ["CHost", "Pipeline", "Model", "Tokens", "Driver", "Engine", "DriverConformance"],
+        "Server": ["CHost", "Pipeline", "Model", "Tokens", "Driver", "Engine"], "LoadGenerator": [],
+        "baton": ["CHost", "Pipeline", "Model", "Tokens", "Driver", "Engine", "DriverConformance", "Server", "LoadGenerator"],
     ]
-    private static let ours: Set<String> = ["CDriver", "CFFI", "CHost", "CLibFFI", "Pipeline", "Model", "Tokens", "Driver", "Engine", "DriverKit", "DriverConformance", "CPUKernels"]
+    private static let ours: Set<String> = ["CDriver", "CFFI", "CHost", "CLibFFI", "Pipeline", "Model", "Tokens", "Driver", "Engine", "DriverKit", "DriverConformance", "CPUKernels", "Server", "LoadGenerator"]
 
     private static func sources(_ folder: String) -> [(path: String, text: String)] {
         let base = root + "/" + folder
