@@ -10,7 +10,7 @@ PACKAGES = libffi-dev pkg-config python3-pip
 BENCH = .build/bench
 REPEATS ?= 5
 
-.PHONY: run test build model setup clean bench
+.PHONY: run test build model setup clean bench soak
 
 run: build model
 	@echo
@@ -27,6 +27,15 @@ test: setup
 # Baton beside llama.cpp on this machine: a table, bench.json and bench.svg. The peer is built from PyPI's llama-cpp-python into a cache.
 bench: build model
 	@python3 Benchmarks/bench.py --baton $(BATON) --manifest Examples/aggregated.yaml --model "$$($(BATON) model pull | tail -1)" --repeats $(REPEATS) --out $(BENCH)
+
+# 1,000 requests over devices that fail in seeded ways; what became of them is printed. SOAK and SEED change how many and which.
+SOAK ?= 1000
+SEED ?= 1
+soak: setup
+	swift build
+	swift build --build-tests
+	.build/debug/baton model pull
+	BATON_SOAK_REQUESTS=$(SOAK) BATON_SOAK_ROUNDS=32 BATON_SOAK_SEED=$(SEED) swift test --skip-build --filter FaultSoakTests 2>&1 | grep -E '^(round|soak)|✘|✔ Test run|error'
 
 build: setup
 	swift build -c $(CONFIG)

@@ -18,6 +18,8 @@ public final class DriverLibrary: @unchecked Sendable {
     /// The layers around it, outermost first; empty for the driver as it is.
     public let layers: [LayerName]
 
+    /// Where the layers are, if there are any.
+    let layered: LayeredDriver?
     let device: baton_device_table
     let buffer: baton_buffer_table
     let program: baton_program_table
@@ -55,6 +57,7 @@ public final class DriverLibrary: @unchecked Sendable {
         abi = ABIVersion(raw.abi)
         options = Self.options(of: raw)
         layers = []
+        layered = nil
         device = baton_device_table.copied(from: raw.device) ?? .init()
         buffer = baton_buffer_table.copied(from: raw.buffer) ?? .init()
         program = baton_program_table.copied(from: raw.program) ?? .init()
@@ -84,6 +87,7 @@ public final class DriverLibrary: @unchecked Sendable {
         abi = inner.abi
         options = inner.options
         self.layers = layers
+        self.layered = layered
         device = layered.device
         buffer = layered.buffer
         program = layered.program

@@ -69,7 +69,8 @@ final class FaultLayer: Layer {
         case .fail: return call.refuse(code, "fault: \(call.name.rawValue) number \(number) was made to fail")
         case .hang:
             hang()
-            return next(call)
+            // Whoever waited has gone on: the device may be closed by now.
+            return call.refuse(.unavailable, "fault: \(call.name.rawValue) number \(number) hung")
         case .die: return die(call, next)
         }
     }

@@ -33,7 +33,7 @@ final class WatchdogLayer: Layer {
 
     func around(_ call: Call, _ next: NextLayer) -> baton_code {
         let number = call.device?.number ?? 0
-        if let words = devices.withLock({ $0[number]?.rules.refusal }) {
+        if let words = devices.withLock({ $0[number]?.rules.refusal(of: call.name) }) {
             return call.name.isRelease ? 0 : call.refuse(.unavailable, "watchdog: \(words)")
         }
         note(call, number)
@@ -93,15 +93,18 @@ final class WatchdogLayer: Layer {
         for action in actions {
             switch action {
             case .log(let line): place.logger.error("\(line)")
-            case .quiesce(let grace): if let device = call.device { quiesce(device, grace, next) }
+            case .quiesce(let grace): if let device = call.device { quiesce(device, grace) }
             case .abandon(let words): answer = call.name.isRelease ? 0 : call.refuse(.deadlineExceeded, "watchdog: \(words)")
             }
         }
         return answer
     }
 
-    /// Lets the driver end what it has, if it still can.
-    private func quiesce(_ device: LayeredDevice, _ grace: UInt64, _ next: NextLayer) {
-        _ = CallThread.run(upTo: grace) { device.driver.inner.device.quiesce?(device.inner, grace, nil) ?? 0 }
+    /// Lets the driver end what it has, if it still can. Cancelled work is ended work.
+    private func quiesce(_ device: LayeredDevice, _ grace: UInt64) {
+        let (ended, overflow) = grace.multipliedReportingOverflow(by: 2)
+        let code = CallThread.run(upTo: overflow ? grace : ended) { device.driver.inner.device.quiesce?(device.inner, grace, nil) ?? 0 }
+        guard let code, code == 0 || code == DriverError.Code.deadlineExceeded.rawValue else { return }
+        devices.withLock { $0[device.number]?.rules.quiesced() }
     }
 }

@@ -14,8 +14,8 @@ public struct WatchdogRules: Sendable, Hashable {
     /// What a device is to the host.
     enum State: Sendable, Hashable {
         case works
-        /// A call was too late: nothing more is asked of it.
-        case lost(String)
+        /// A call was too late: nothing more is asked of it. `isQuiet`: it has ended its work since, so that what was made on it can be released.
+        case lost(String, isQuiet: Bool)
     }
     private(set) var state = State.works
 
@@ -23,7 +23,7 @@ public struct WatchdogRules: Sendable, Hashable {
     enum Action: Sendable, Hashable {
         /// One line of the log.
         case log(String)
-        /// Ask the driver to end what it has, for so many nanoseconds, without waiting for it.
+        /// Ask the driver to cancel and end what it has; wait for it so many nanoseconds, and tell `quiesced` when it has.
         case quiesce(UInt64)
         /// The caller gets this failure and goes on; the thread in the driver is left behind.
         case abandon(String)
@@ -40,16 +40,25 @@ public struct WatchdogRules: Sendable, Hashable {
         }
     }
 
-    /// What a call gets before it is made: nil to go on, words when the device is lost.
-    var refusal: String? { if case .lost(let words) = state { "the device is lost: \(words)" } else { nil } }
+    /// Why a call is not made; nil to make it. A device that is lost and quiet still takes back what was made on it.
+    func refusal(of name: CallName) -> String? {
+        guard case .lost(let words, let isQuiet) = state, !(isQuiet && name.isRelease) else { return nil }
+        return "the device is lost: \(words)"
+    }
+
+    /// The driver has ended what the device had.
+    mutating func quiesced() { if case .lost(let words, _) = state { state = .lost(words, isQuiet: true) } }
 
     /// A call has not returned in its time.
     /// - Parameters:
     ///   - request: what it worked for, as "batch 7", or empty.
     mutating func expired(_ name: CallName, after nanoseconds: UInt64, driver: String, device: String, request: String) -> [Action] {
         let words = "\(name.rawValue) took more than \(Self.text(nanoseconds))\(request.isEmpty ? "" : " for \(request)")"
-        guard case .works = state else { return [.abandon(words)] }
-        state = .lost(words)
+        guard case .works = state else {
+            state = .lost(words, isQuiet: false)
+            return [.abandon(words)]
+        }
+        state = .lost(words, isQuiet: false)
         return [.log("watchdog: driver \(driver), device \(device): \(words); the device is given up"), .quiesce(grace), .abandon(words)]
     }
 
