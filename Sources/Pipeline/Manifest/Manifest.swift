@@ -22,6 +22,8 @@ public struct Manifest: Hashable, Sendable {
     public let sampling: Sampling
     /// Deadlines of calls into every device's driver; nil for none.
     public let watchdog: Watchdog?
+    /// Nil where nothing is asked for.
+    public internal(set) var trust: Trust?
 
     /// Reads the file at `path`. Blocks for the reading. Errors: unreadable or larger than 1 MiB, and all those of `init(bytes:file:)`.
     public init(contentsOf path: String) throws(ManifestError) {

@@ -2,7 +2,7 @@
 
 /// The keys of each mapping of a manifest. `Examples/manifest.schema.json` lists the same ones.
 enum ManifestKeys {
-    static let manifest = ["baton", "model", "devices", "stages", "handoff", "routing", "context", "sampling", "watchdog"]
+    static let manifest = ["baton", "model", "devices", "stages", "handoff", "routing", "context", "sampling", "trust", "watchdog"]
     static let device = ["driver", "options", "layers", "watchdog"]
     static let watchdog = ["open", "compile", "submit", "batch", "call", "grace"]
     /// The layers there are, and the parameters of each.
@@ -19,6 +19,7 @@ enum ManifestKeys {
     ]
     static let handoff = ["overlap", "dtype", "checksum", "deadline", "on_failure"]
     static let routing = ["mode"]
+    static let trust = ["require", "keys"]
     static let sampling = ["temperature", "top_k", "top_p", "min_p", "repetition_penalty", "seed"]
 
     static func stage(_ kind: Manifest.StageKind) -> [String] {
