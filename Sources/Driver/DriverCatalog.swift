@@ -9,6 +9,7 @@ import Synchronization
 /// ignored when the process runs with elevated privilege. The current directory is never searched. Any thread may use a catalog.
 public final class DriverCatalog: Sendable {
     public let host: HostServices
+    private let search: DriverSearch
     private let state: Mutex<State>
     /// The thread that runs a driver's entry just now, or 0: a call from there must not wait for itself.
     private let entering = Atomic<UInt>(0)
@@ -18,12 +19,17 @@ public final class DriverCatalog: Sendable {
         var loaded: [Int: DriverLibrary] = [:]
         /// By device, for those with layers.
         var layered: [Layered: DriverLibrary] = [:]
+        /// By candidate and label, as long as somebody uses them: a child goes with its last device.
+        var isolated: [String: Isolated] = [:]
     }
+
+    private struct Isolated: Sendable { weak var library: DriverLibrary? }
 
     private struct Layered: Hashable {
         var path: String
         var device: String
         var layers: [LayerName]
+        var isIsolated: Bool
     }
     /// As BATON_LAYERS writes them.
     private let everywhere: String?
@@ -31,6 +37,7 @@ public final class DriverCatalog: Sendable {
     /// - Parameter trust: what drivers must show before they are loaded.
     public init(host: HostServices = HostServices(), search: DriverSearch = .standard(), trust: TrustPolicy = TrustPolicy()) {
         self.host = host
+        self.search = search
         var report = search.report(hostABI: host.abi)
         report.trust = trust
         state = Mutex(State(report: report))
@@ -62,17 +69,53 @@ public final class DriverCatalog: Sendable {
         return try result.get()
     }
 
-    /// The driver called `name` with `layers` around it, and inside them those of BATON_LAYERS, for the device called `device`.
-    /// Without any of them it is the driver as it is.
-    public func load(_ name: String, layers: [LayerName], device: String) throws(DriverError) -> DriverLibrary {
-        let library = try load(name)
+    /// The same driver in a process of its own, one for each label; nil for `isolation`: in this process.
+    /// - Parameter label: the device it is for, as its user calls it.
+    public func load(_ name: String, isolation: Isolation?, label: String) throws(DriverError) -> DriverLibrary {
+        guard let isolation else { return try load(name) }
+        let result: Result<DriverLibrary, DriverError> = state.withLock { state in
+            do throws(DriverError) {
+                let index = try Self.candidate(name, in: &state.report, hostABI: host.abi)
+                if let library = state.isolated["\(index) \(label)"]?.library { return .success(library) }
+                let library = try isolated(index, isolation, label, in: &state.report)
+                state.isolated["\(index) \(label)"] = Isolated(library: library)
+                return .success(library)
+            } catch { return .failure(error) }
+        }
+        return try result.get()
+    }
+
+    private func isolated(_ index: Int, _ isolation: Isolation, _ label: String, in report: inout LoadReport) throws(DriverError) -> DriverLibrary {
+        let examination = try Examination(of: &report.candidates[index], policy: report.trust)
+        let path = report.candidates[index].path
+        let mayNeedFilesBeside = report.trust.require == .none && examination.manifest?.sha256 == nil
+        let setup = ChildSetup(path: path, search: search, trust: report.trust, workers: host.workers.count, mayNeedFilesBeside: mayNeedFilesBeside)
+        let child = try IsolatedDriver(setup, file: examination.file, label: label, isolation: isolation, logger: host.logger)
+        var stated: ABIRange?
+        let library = try DriverLibrary(
+            loading: path, examined: examination, host: host, isolated: child, stated: &stated, mayNeedFilesBeside: mayNeedFilesBeside)
+        report.candidates[index].record(library)
+        return library
+    }
+
+    /// The entry of the driver at `path`, in a child that lives as long as what is given with it.
+    package func isolatedEntry(_ path: String, _ isolation: Isolation) throws(DriverError) -> (entry: baton_driver_entry_function, child: any AnyObject & Sendable) {
+        let setup = ChildSetup(path: path, search: search, trust: report.trust, workers: host.workers.count, mayNeedFilesBeside: true)
+        let driver = try IsolatedDriver(setup, file: nil, label: "", isolation: isolation, logger: host.logger)
+        return (driver.entry, driver)
+    }
+
+    /// The driver called `name`, in a process of its own where `isolation` says so, with `layers` around it and inside them those of BATON_LAYERS, for
+    /// the device called `label`. Without any of them it is the driver as it is.
+    public func load(_ name: String, isolation: Isolation? = nil, layers: [LayerName], label: String) throws(DriverError) -> DriverLibrary {
+        let library = try load(name, isolation: isolation, label: label)
         let all = layers + (try everywhere.map { text throws(DriverError) in try LayerName.list(text) } ?? [])
         guard !all.isEmpty else { return library }
-        let key = Layered(path: library.path, device: device, layers: all)
+        let key = Layered(path: library.path, device: label, layers: all, isIsolated: isolation != nil)
         let result: Result<DriverLibrary, DriverError> = state.withLock { state in
             if let there = state.layered[key] { return .success(there) }
             do throws(DriverError) {
-                let made = try DriverLibrary(layering: library, label: device, layers: all, logger: host.logger)
+                let made = try DriverLibrary(layering: library, label: label, layers: all, logger: host.logger)
                 state.layered[key] = made
                 return .success(made)
             } catch { return .failure(error) }

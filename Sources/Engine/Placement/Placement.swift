@@ -82,8 +82,11 @@ public struct StageDevices: Sendable, Hashable {
         public var options: DriverOptions
         /// Layers around its driver, outermost first.
         public var layers: [LayerName]
+        /// Nil: the driver runs in this process.
+        public var isolation: Isolation?
 
-        public init(label: String, driver: String, options: DriverOptions = [:], layers: [LayerName] = []) {
+        public init(label: String, driver: String, options: DriverOptions = [:], layers: [LayerName] = [], isolation: Isolation? = .ofEnvironment) {
+            self.isolation = isolation
             self.label = label
             self.driver = driver
             self.options = options

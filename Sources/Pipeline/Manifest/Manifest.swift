@@ -95,6 +95,8 @@ extension Manifest {
         /// A driver's name; with a '/', the path of its `.so` or `.driver.json`, see `Manifest.resolve`.
         public let driver: Located<String>
         public let options: [Option]
+        /// Nil where nothing is written.
+        public internal(set) var isolation: Isolation?
         /// Around the driver, outermost first.
         public let layers: [Layer]
         /// Deadlines of its own; nil for the manifest's.
@@ -106,7 +108,8 @@ extension Manifest {
             public let parameters: [Option]
         }
 
-        init(name: Located<String>, driver: Located<String>, options: [Option], layers: [Layer] = [], watchdog: Watchdog? = nil) {
+        init(name: Located<String>, driver: Located<String>, options: [Option], layers: [Layer] = [], watchdog: Watchdog? = nil, isolation: Isolation? = nil) {
+            self.isolation = isolation
             self.name = name
             self.driver = driver
             self.options = options

@@ -67,7 +67,8 @@ struct ManifestReader {
             name: name, driver: try scalars.text(driver, "driver", "a driver's name, or the path of its library"),
             options: try keys["options"].map { value throws(ManifestError) in try options(value, what) } ?? [],
             layers: try keys["layers"].map { value throws(ManifestError) in try LayerReader(file).layers(value, what) } ?? [],
-            watchdog: try keys["watchdog"].map { value throws(ManifestError) in try LayerReader(file).watchdog(value, "watchdog of \(what)") })
+            watchdog: try keys["watchdog"].map { value throws(ManifestError) in try LayerReader(file).watchdog(value, "watchdog of \(what)") },
+            isolation: try isolation(keys, what))
     }
 
     private func options(_ value: SourceValue, _ device: String) throws(ManifestError) -> [Manifest.Device.Option] {
