@@ -9,7 +9,7 @@ import Testing
 @Suite("Layers around a driver", .enabled(if: TestDrivers.has("cpu"), "the cpu driver is not built"))
 struct LayerTests {
     private static func library(_ layers: [LayerName], device: String = "a") throws -> DriverLibrary {
-        try TestDrivers.catalog().load("cpu", layers: layers, device: device)
+        try TestDrivers.catalog().load("cpu", layers: layers, label: device)
     }
 
     /// A device and 64 bytes on it, by the tables alone.
@@ -49,16 +49,16 @@ struct LayerTests {
     @Test("without a layer it is the driver's own tables")
     func none() throws {
         let catalog = TestDrivers.catalog()
-        #expect(try catalog.load("cpu", layers: [], device: "a") === catalog.load("cpu"))
+        #expect(try catalog.load("cpu", layers: [], label: "a") === catalog.load("cpu"))
         #expect(try catalog.load("cpu").layered == nil)
     }
 
     @Test("a device keeps its layers, and each device has its own")
     func perDevice() throws {
         let catalog = TestDrivers.catalog()
-        let first = try catalog.load("cpu", layers: [LayerName(.validate)], device: "a")
-        #expect(try catalog.load("cpu", layers: [LayerName(.validate)], device: "a") === first)
-        #expect(try catalog.load("cpu", layers: [LayerName(.validate)], device: "b") !== first)
+        let first = try catalog.load("cpu", layers: [LayerName(.validate)], label: "a")
+        #expect(try catalog.load("cpu", layers: [LayerName(.validate)], label: "a") === first)
+        #expect(try catalog.load("cpu", layers: [LayerName(.validate)], label: "b") !== first)
         #expect(first.layers.map(\.description) == ["validate"])
     }
 
