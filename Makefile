@@ -10,7 +10,7 @@ PACKAGES = libffi-dev pkg-config python3-pip
 BENCH = .build/bench
 REPEATS ?= 5
 
-.PHONY: run test build model setup clean bench soak
+.PHONY: run test build model setup clean bench soak fuzz
 
 run: build model
 	@echo
@@ -35,7 +35,23 @@ soak: setup
 	swift build
 	swift build --build-tests
 	.build/debug/baton model pull
-	BATON_SOAK_REQUESTS=$(SOAK) BATON_SOAK_ROUNDS=32 BATON_SOAK_SEED=$(SEED) swift test --skip-build --filter FaultSoakTests 2>&1 | grep -E '^(round|soak)|✘|✔ Test run|error'
+	@set -o pipefail; BATON_SOAK_REQUESTS=$(SOAK) BATON_SOAK_ROUNDS=32 BATON_SOAK_SEED=$(SEED) swift test --skip-build --filter FaultSoakTests 2>&1 | grep -E '^(round|soak)|✘|✔ Test run|error'
+
+# Fuzzing with libFuzzer, each target for SECONDS_EACH; needs the fuzzer that comes with Swift for Linux. `make test` runs seeded inputs instead.
+FUZZ = .build/fuzz
+SECONDS_EACH ?= 60
+FUZZ_TARGETS = gguf manifest driver-manifest elf attestation
+
+fuzz: setup
+	swift build --product baton-fuzz
+	swift build --scratch-path $(FUZZ) --target Fuzz -Xswiftc -sanitize=fuzzer
+	@bash Tests/Fuzz/link.sh $(FUZZ) $(FUZZ)/fuzz
+	@set -o pipefail; for target in $(FUZZ_TARGETS); do \
+	  corpus=$(FUZZ)/corpus/$$target; mkdir -p $$corpus; .build/debug/baton-fuzz corpus $$target $$corpus $$([ $$target = manifest ] && ls Examples/*.yaml); \
+	  echo "fuzzing $$target for $(SECONDS_EACH) s"; \
+	  BATON_FUZZ_TARGET=$$target $(FUZZ)/fuzz -max_total_time=$(SECONDS_EACH) -rss_limit_mb=1024 -timeout=10 -max_len=65536 -print_final_stats=1 \
+	    -artifact_prefix=$(FUZZ)/$$target- $$corpus 2>&1 | grep -E "^stat::|ERROR|SUMMARY|artifact" || exit 1; \
+	done
 
 build: setup
 	swift build -c $(CONFIG)
