@@ -10,7 +10,7 @@ PACKAGES = libffi-dev pkg-config python3-pip
 BENCH = .build/bench
 REPEATS ?= 5
 
-.PHONY: run test build model setup clean bench fuzz
+.PHONY: run test build model setup clean bench soak fuzz
 
 run: build model
 	@echo
@@ -32,6 +32,15 @@ bench: build model
 .PHONY: bench-micro
 bench-micro: build model
 	@python3 Benchmarks/micro.py --microbench .build/$(CONFIG)/microbench --model "$$($(BATON) model pull | tail -1)" --out $(BENCH)
+
+# 1,000 requests over devices that fail in seeded ways; what became of them is printed. SOAK and SEED change how many and which.
+SOAK ?= 1000
+SEED ?= 1
+soak: setup
+	swift build
+	swift build --build-tests
+	.build/debug/baton model pull
+	@set -o pipefail; BATON_SOAK_REQUESTS=$(SOAK) BATON_SOAK_ROUNDS=32 BATON_SOAK_SEED=$(SEED) swift test --skip-build --filter FaultSoakTests 2>&1 | grep -E '^(round|soak)|✘|✔ Test run|error'
 
 # Fuzzing with libFuzzer, each target for SECONDS_EACH; needs the fuzzer that comes with Swift for Linux. `make test` runs seeded inputs instead.
 FUZZ = .build/fuzz

@@ -19,11 +19,22 @@ public final class DriverCatalog: Sendable {
     private struct State: Sendable {
         var report: LoadReport
         var loaded: [Int: DriverLibrary] = [:]
+        /// By device, for those with layers.
+        var layered: [Layered: DriverLibrary] = [:]
         /// By candidate and label, as long as somebody uses them: a child goes with its last device.
         var isolated: [String: Isolated] = [:]
     }
 
     private struct Isolated: Sendable { weak var library: DriverLibrary? }
+
+    private struct Layered: Hashable {
+        var path: String
+        var device: String
+        var layers: [LayerName]
+        var isIsolated: Bool
+    }
+    /// As BATON_LAYERS writes them.
+    private let everywhere: String?
 
     /// - Parameter trust: what drivers must show before they are loaded.
     public convenience init(host: HostServices = HostServices(), search: DriverSearch = .standard(), trust: TrustPolicy = TrustPolicy()) {
@@ -37,6 +48,7 @@ public final class DriverCatalog: Sendable {
         var report = search.report(hostABI: host.abi)
         report.trust = trust
         state = Mutex(State(report: report))
+        everywhere = search.layers
         host.catalog = self
     }
 
@@ -98,6 +110,31 @@ public final class DriverCatalog: Sendable {
         let setup = ChildSetup(path: path, search: search, trust: report.trust, workers: host.workers.count, mayNeedFilesBeside: true)
         let driver = try IsolatedDriver(setup, file: nil, label: "", isolation: isolation, logger: host.logger)
         return (driver.entry, driver)
+    }
+
+    /// The driver called `name`, in a process of its own where `isolation` says so, with `layers` around it and inside them those of BATON_LAYERS, for
+    /// the device called `label`. Without any of them it is the driver as it is.
+    public func load(_ name: String, isolation: Isolation? = nil, layers: [LayerName], label: String) throws(DriverError) -> DriverLibrary {
+        let library = try load(name, isolation: isolation, label: label)
+        let all = layers + (try everywhere.map { text throws(DriverError) in try LayerName.list(text) } ?? [])
+        guard !all.isEmpty else { return library }
+        let key = Layered(path: library.path, device: label, layers: all, isIsolated: isolation != nil)
+        let result: Result<DriverLibrary, DriverError> = state.withLock { state in
+            if let there = state.layered[key] { return .success(there) }
+            do throws(DriverError) {
+                let made = try DriverLibrary(layering: library, label: label, layers: all, logger: host.logger)
+                state.layered[key] = made
+                return .success(made)
+            } catch { return .failure(error) }
+        }
+        return try result.get()
+    }
+
+    /// The layers of BATON_LAYERS around a driver that was entered by other means; nil when there are none.
+    package func layers(around raw: baton_driver, device: String) throws(DriverError) -> LayeredDriver? {
+        let names = try everywhere.map { text throws(DriverError) in try LayerName.list(text) } ?? []
+        guard !names.isEmpty else { return nil }
+        return try LayeredDriver(DriverTables(raw), name: String(raw.name), label: device, layers: names, logger: host.logger)
     }
 
     /// Loads every candidate that is not shadowed or disabled, for `baton drivers`. Failures stay in the report.

@@ -1,5 +1,6 @@
 import CDriver
 import Glibc
+import Logging
 
 /// A driver that has been loaded and has agreed on a version of the contract. It stays loaded until the process ends.
 ///
@@ -14,7 +15,11 @@ public final class DriverLibrary: @unchecked Sendable {
     public let abiRange: ABIRange
     public let abi: ABIVersion
     public let options: [DriverOptionInfo]
+    /// The layers around it, outermost first; empty for the driver as it is.
+    public let layers: [LayerName]
 
+    /// Where the layers are, if there are any.
+    let layered: LayeredDriver?
     let device: baton_device_table
     let buffer: baton_buffer_table
     let program: baton_program_table
@@ -67,6 +72,8 @@ public final class DriverLibrary: @unchecked Sendable {
         abiRange = ABIRange(ABIVersion(raw.abi_min), ABIVersion(raw.abi_max))
         abi = ABIVersion(raw.abi)
         options = Self.options(of: raw)
+        layers = []
+        layered = nil
         device = baton_device_table.copied(from: raw.device) ?? .init()
         buffer = baton_buffer_table.copied(from: raw.buffer) ?? .init()
         program = baton_program_table.copied(from: raw.program) ?? .init()
@@ -84,6 +91,36 @@ public final class DriverLibrary: @unchecked Sendable {
         rawDriver.pointee.buffer = UnsafePointer(resident.buffer)
         rawDriver.pointee.program = UnsafePointer(resident.program)
         rawDriver.pointee.timeline = UnsafePointer(resident.timeline)
+    }
+
+    /// `inner` with layers around it, as the device `label` sees it. Other drivers that open its devices go without the layers.
+    init(layering inner: DriverLibrary, label: String, layers: [LayerName], logger: Logger) throws(DriverError) {
+        let layered = try LayeredDriver(
+            DriverTables(
+                describe: inner.driver.describe, device: inner.device, buffer: inner.buffer, program: inner.program, timeline: inner.timeline,
+                kv: inner.kv, cost: inner.cost),
+            name: inner.name, label: label, layers: layers, logger: logger)
+        path = inner.path
+        name = inner.name
+        version = inner.version
+        vendor = inner.vendor
+        abiRange = inner.abiRange
+        abi = inner.abi
+        options = inner.options
+        self.layers = layers
+        self.layered = layered
+        isolated = inner.isolated
+        device = layered.device
+        buffer = layered.buffer
+        program = layered.program
+        timeline = layered.timeline
+        kv = layered.kv
+        cost = layered.cost
+        var described = inner.driver
+        described.describe = layered.describe
+        driver = described
+        rawDriver = inner.rawDriver
+        resident = inner.resident
     }
 
     private static func negotiate(

@@ -14,6 +14,8 @@ public struct DriverSearch: Sendable {
     public var select: [String]?
     public var disable: [String]
     public var notes: [String]
+    /// Layers around every device, as BATON_LAYERS writes them; inside those that a device has of its own.
+    public var layers: String?
 
     public init(
         folders: [String], files: [String]? = nil, added: [String] = [], select: [String]? = nil, disable: [String] = [],
@@ -38,7 +40,7 @@ public struct DriverSearch: Sendable {
 
     /// With what the environment says; `elevated` processes ignore it and note so.
     public func changed(by environment: [String: String], elevated: Bool) -> DriverSearch {
-        let names = ["BATON_DRIVER_FILES", "BATON_ADD_DRIVER_FILES", "BATON_DRIVERS_SELECT", "BATON_DRIVERS_DISABLE"]
+        let names = ["BATON_DRIVER_FILES", "BATON_ADD_DRIVER_FILES", "BATON_DRIVERS_SELECT", "BATON_DRIVERS_DISABLE", "BATON_LAYERS"]
         let set = names.filter { !(environment[$0] ?? "").isEmpty }
         var search = self
         guard !elevated else {
@@ -52,6 +54,7 @@ public struct DriverSearch: Sendable {
         search.added += list(names[1], ":") ?? []
         search.select = list(names[2], ",") ?? select
         search.disable += list(names[3], ",") ?? []
+        search.layers = list(names[4], "\n")?.first ?? layers
         return search
     }
 
@@ -72,7 +75,8 @@ public struct DriverSearch: Sendable {
                 candidates[index].decision = .shadowed
             }
         }
-        return LoadReport(searched: files == nil ? folders : [], candidates: candidates, notes: notes)
+        let layered = layers.map { ["BATON_LAYERS puts these around every device: \($0)"] } ?? []
+        return LoadReport(searched: files == nil ? folders : [], candidates: candidates, notes: notes + layered)
     }
 
     private func allows(_ name: String) -> Bool {

@@ -104,11 +104,13 @@ public struct Batch: ~Copyable {
     public init() {}
 
     /// Binds an input or output tensor of the program to a buffer, from byte `offset`.
-    public mutating func bind(_ tensor: Int, to buffer: borrowing Buffer, at offset: Int = 0) {
+    public mutating func bind(_ tensor: Int, to buffer: borrowing Buffer, at offset: Int = 0) { bind(tensor, to: buffer.handle, at: UInt64(offset)) }
+
+    mutating func bind(_ tensor: Int, to buffer: OpaquePointer, at offset: UInt64) {
         var binding = baton_binding.sized()
         binding.tensor = UInt32(tensor)
-        binding.buffer = buffer.handle
-        binding.offset = UInt64(offset)
+        binding.buffer = buffer
+        binding.offset = offset
         bindings.append(binding)
     }
 

@@ -210,7 +210,7 @@ public final class Engine {
         return RunReport.Stage(
             stage: name, device: devices.map(\.label).joined(separator: "+"), driver: unique(devices.map(\.library.name)),
             engine: unique(devices.map(\.info.engine.rawValue)), tokens: tokens, wallNanoseconds: wall,
-            modelledNanoseconds: isModelled ? modelled : nil)
+            modelledNanoseconds: isModelled ? modelled : nil, driverLayers: RunReport.driverLayers(devices))
     }
 
     private func unique(_ names: [String]) -> String { RunReport.unique(names) }

@@ -11,6 +11,8 @@ public struct Explanation: Sendable, Encodable {
         public var fits: Bool
         public var kv_dtype: String
         public var kv_block_tokens, chunk_tokens: Int
+        /// Around the driver, outermost first.
+        public var driver_layers: [String]
     }
     public struct Stage: Sendable, Encodable {
         public var stage: String
@@ -78,7 +80,8 @@ public struct Explanation: Sendable, Encodable {
                     why: all ? "the manifest puts the stage here" : "the manifest splits the stage by layers over \(stage.parts.count) devices",
                     needed_bytes: part.need?.neededBytes, weight_bytes: part.need?.weightBytes, kv_bytes: part.need?.kvBytes,
                     workspace_bytes: part.need?.workspaceBytes, available_bytes: part.info.memoryBytes, fits: part.problem == nil,
-                    kv_dtype: part.pool.dtype.description, kv_block_tokens: stage.blockTokens, chunk_tokens: stage.chunk)
+                    kv_dtype: part.pool.dtype.description, kv_block_tokens: stage.blockTokens, chunk_tokens: stage.chunk,
+                    driver_layers: part.library.layers.map(\.description))
             })
     }
 

@@ -33,6 +33,8 @@ public struct RunReport: Sendable {
         public var wallNanoseconds: UInt64
         /// On the device's modelled clock; nil for devices with wall clocks.
         public var modelledNanoseconds: UInt64?
+        /// Around the drivers, outermost first; once each.
+        public var driverLayers: [String] = []
     }
     public struct Handoff: Sendable {
         /// Bytes exported, and in how many pieces.
@@ -70,6 +72,11 @@ public struct RunReport: Sendable {
 }
 
 extension RunReport {
+    /// The layers around the drivers of `devices`.
+    static func driverLayers(_ devices: [Device]) -> [String] {
+        devices.flatMap { $0.library.layers.map(\.description) }.reduce(into: []) { if !$0.contains($1) { $0.append($1) } }
+    }
+
     /// Names once each, in order, joined by "+".
     static func unique(_ names: [String]) -> String {
         names.reduce(into: [String]()) { if !$0.contains($1) { $0.append($1) } }.joined(separator: "+")

@@ -6,8 +6,8 @@ import FoundationEssentials
 /// What a driver's author uses.
 struct DriverCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "driver", abstract: "Tests, signs and verifies drivers.",
-        subcommands: [DriverTest.self, DriverKeygen.self, DriverSign.self, DriverVerify.self])
+        commandName: "driver", abstract: "Tests, signs and verifies drivers, and replays recorded runs on them.",
+        subcommands: [DriverTest.self, DriverReplay.self, DriverKeygen.self, DriverSign.self, DriverVerify.self])
 }
 
 struct DriverTest: ParsableCommand {

@@ -78,6 +78,10 @@ struct ExplanationText {
             }
         }
         lines.append(Columns([["stage", "device", "driver", "engine", "layers", "needs", "has", "fits", "why"]] + rows).text)
+        for part in explanation.stages.flatMap(\.parts) where !part.driver_layers.isEmpty {
+            let line = "device \(part.device): layers around its driver: \(part.driver_layers.joined(separator: ", "))"
+            if !lines.contains(line) { lines.append(line) }
+        }
         lines.append("")
         for conversion in explanation.weight_conversions { lines.append(conversion) }
         for hop in explanation.hops {

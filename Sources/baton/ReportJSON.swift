@@ -8,6 +8,7 @@ struct ReportJSON: Encodable {
         var tokens: Int
         var wall_ms: Double
         var modelled_ms: OrNull
+        var driver_layers: [String]
     }
     struct Handoff: Encodable {
         var bytes, pieces, copies: Int
@@ -32,7 +33,7 @@ struct ReportJSON: Encodable {
         stages = report.stages.map {
             Stage(
                 stage: $0.stage, device: $0.device, driver: $0.driver, engine: $0.engine, tokens: $0.tokens, wall_ms: $0.wallNanoseconds.milliseconds,
-                modelled_ms: OrNull($0.modelledNanoseconds?.milliseconds))
+                modelled_ms: OrNull($0.modelledNanoseconds?.milliseconds), driver_layers: $0.driverLayers)
         }
         handoff = report.handoff.map {
             Handoff(
@@ -97,7 +98,12 @@ struct ReportTable {
                 stage.modelledNanoseconds.map { Self.rate(stage.tokens, $0) } ?? "-",
             ]
         }
-        return Terminal.dim("\n" + Columns(rows, right: 4).text + handoff)
+        return Terminal.dim("\n" + Columns(rows, right: 4).text + handoff + layers)
+    }
+
+    private var layers: String {
+        let all = report.stages.filter { !$0.driverLayers.isEmpty }.map { "\n\($0.stage): layers around the driver \($0.driverLayers.joined(separator: ", "))" }
+        return all.joined()
     }
 
     private var handoff: String {

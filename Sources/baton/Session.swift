@@ -50,11 +50,21 @@ struct Session {
             StageDevices.Named(
                 label: device.name.value,
                 driver: device.driver.value.contains("/") ? Files.absolute(device.driver.value, against: folder) : device.driver.value,
-                options: DriverOptions(device.options.map { ($0.name.value, $0.value.value) }), isolation: Isolation(device.isolation))
+                options: DriverOptions(device.options.map { ($0.name.value, $0.value.value) }), layers: layers(of: device),
+                isolation: Isolation(device.isolation))
         }
         var split: [Int]?
         if case .counts(let counts) = stage.split { split = counts }
         return StageDevices(stage: name, devices: devices, split: split)
+    }
+
+    /// The deadlines first, then the layers as written.
+    private func layers(of device: Manifest.Device) -> [LayerName] {
+        let written = device.layers.compactMap { layer in
+            LayerName.Kind(rawValue: layer.name.value).map { LayerName($0, layer.parameters.map { ($0.name.value, $0.value.value) }) }
+        }
+        guard let watchdog = graph.manifest.watchdog(of: device) else { return written }
+        return [LayerName(.watchdog, watchdog.deadlines.map { ($0.name.value, $0.value.value) })] + written
     }
 
     /// Opens the devices and compiles, with a bar on a terminal.

@@ -14,8 +14,8 @@ enum Serving {
         var logprobs: [Float?] = []
     }
 
-    static func device(_ label: String, _ driver: String, _ options: DriverOptions = [:]) -> StageDevices.Named {
-        StageDevices.Named(label: label, driver: driver, options: options)
+    static func device(_ label: String, _ driver: String, _ options: DriverOptions = [:], _ layers: [LayerName] = []) -> StageDevices.Named {
+        StageDevices.Named(label: label, driver: driver, options: options, layers: layers)
     }
 
     static func placement(

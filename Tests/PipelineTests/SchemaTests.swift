@@ -48,6 +48,12 @@ struct SchemaTests {
         else { throw Absent() }
         #expect(try keys(#require(full.first { $0.key.value == "properties" }).value) == ManifestKeys.device)
         #expect(try keys(#require(route.first { $0.key.value == "properties" }).value) == ManifestKeys.routing)
+        #expect(keys(try value("$defs", "fault", "properties")) == ManifestKeys.layers["fault"])
+        guard case .list(let layers) = try value("$defs", "layer", "anyOf").content, case .mapping(let one)? = layers.last?.content,
+            case .list(let watchdogs) = try value("$defs", "watchdog", "anyOf").content, case .mapping(let watchdog)? = watchdogs.last?.content
+        else { throw Absent() }
+        #expect(try Set(keys(#require(one.first { $0.key.value == "properties" }).value)) == Set(ManifestKeys.layers.keys))
+        #expect(try keys(#require(watchdog.first { $0.key.value == "properties" }).value) == ManifestKeys.watchdog)
         guard case .list(let trusts) = try value("properties", "trust", "anyOf").content, case .mapping(let trust)? = trusts.last?.content else { throw Absent() }
         #expect(try keys(#require(trust.first { $0.key.value == "properties" }).value) == ManifestKeys.trust)
         let all = Manifest.StageKind.allCases.flatMap(ManifestKeys.stage)

@@ -36,6 +36,17 @@ public final class Subject: @unchecked Sendable {
         var given = baton_driver.sized()
         let code = entry(host, &given)
         guard code == 0 else { throw Broken("the entry gave \(Code.name(code)) to a host of this version") }
+        if let layered = try catalog.layers(around: given, device: "test") {
+            given.describe = layered.describe
+            driver = given
+            device = layered.device
+            buffer = layered.buffer
+            program = layered.program
+            timeline = layered.timeline
+            kv = layered.kv
+            cost = layered.cost
+            return
+        }
         driver = given
         device = baton_device_table.copied(given.device) ?? .init()
         buffer = baton_buffer_table.copied(given.buffer) ?? .init()

@@ -81,7 +81,7 @@ final class Handoff {
         do throws(DriverError) {
             staging = try Staging()
             for part in prefillParts { exports.append(try Copies(on: part.device)) }
-            for part in decodeParts { imports.append(try Copies(on: part.device)) }
+            for part in decodeParts { for _ in 0..<Staging.count { imports.append(try Copies(on: part.device)) } }
         } catch { throw EngineError(error) }
         let clocks = Set((prefillParts + decodeParts).map(\.device.info.clock))
         if clocks == [.modelled] { modelled = ModelledTransfer() }
@@ -189,7 +189,8 @@ final class Handoff {
         _ link: HandoffLink, _ layers: Range<Int>, _ tokens: Range<Int>, _ slot: Staging.Slot, _ index: Int
     ) throws(DriverError) {
         let to = decodeParts[link.decodePart]
-        let copies = imports[link.decodePart]
+        // A timeline for each slot: were a piece lost on the way, the signal of a later one would say that it had arrived.
+        let copies = imports[link.decodePart * Staging.count + index % Staging.count]
         var (base, count) = (UnsafeRawPointer(slot.wireBase), slot.wire.count)
         if !link.plan.conversion.isEmpty {
             KVConversion(from: link.plan.from, to: link.plan.to).run(
@@ -295,7 +296,7 @@ public struct HandoffSettings: Sendable, Hashable {
 struct Staging {
     /// What hosts send at once.
     static let pieceBytes = 1 << 20
-    private static let count = 4
+    fileprivate static let count = 4
 
     /// Used by one handoff at a time.
     final class Slot: @unchecked Sendable {

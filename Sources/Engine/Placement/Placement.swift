@@ -80,14 +80,17 @@ public struct StageDevices: Sendable, Hashable {
         /// A driver's name or absolute path.
         public var driver: String
         public var options: DriverOptions
+        /// Layers around its driver, outermost first.
+        public var layers: [LayerName]
         /// Nil: the driver runs in this process.
         public var isolation: Isolation?
 
-        public init(label: String, driver: String, options: DriverOptions = [:], isolation: Isolation? = .ofEnvironment) {
+        public init(label: String, driver: String, options: DriverOptions = [:], layers: [LayerName] = [], isolation: Isolation? = .ofEnvironment) {
             self.isolation = isolation
             self.label = label
             self.driver = driver
             self.options = options
+            self.layers = layers
         }
     }
     public var stage: String

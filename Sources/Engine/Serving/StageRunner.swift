@@ -24,6 +24,7 @@ final class StageRunner: @unchecked Sendable {
     private let device: String
     private let driver: String
     private let engine: String
+    private let driverLayers: [String]
 
     init(
         _ index: Int, _ stage: OpenStage, ways: [Int: Way], core: ServingCore, settings: HandoffSettings, trace: Trace?,
@@ -40,6 +41,7 @@ final class StageRunner: @unchecked Sendable {
         device = devices.map(\.label).joined(separator: "+")
         driver = RunReport.unique(devices.map(\.library.name))
         engine = RunReport.unique(devices.map(\.info.engine.rawValue))
+        driverLayers = RunReport.driverLayers(devices)
     }
 
     /// Until the engine closes.
@@ -201,12 +203,13 @@ final class StageRunner: @unchecked Sendable {
                 item.isStep ? "decode" : "prefill",
                 RunReport.Stage(
                     stage: item.isStep ? "decode" : "prefill", device: device, driver: driver, engine: engine, tokens: item.tokens.count,
-                    wallNanoseconds: wall, modelledNanoseconds: modelled))
+                    wallNanoseconds: wall, modelledNanoseconds: modelled, driverLayers: driverLayers))
         }
     }
 
     private static func batch(_ plan: Schedule.BatchPlan) -> Batch {
         var batch = Batch()
+        batch.tag = plan.items.first.map { UInt64($0.id) } ?? 0
         let stride = plan.items.map(\.table.count).max() ?? 0
         batch.blockTableStride = stride
         batch.sequenceCount = plan.items.count

@@ -93,6 +93,8 @@ final class OpenStage {
         guard let last = parts.last else { return }
         let count = rows * last.outputWidth
         if logits.count != count { logits = [Float](repeating: 0, count: count) }
+        // A read that says OK and gives nothing is told apart from logits: one that is not a number is no logit.
+        for row in 0..<rows { logits[row * last.outputWidth] = .nan }
         let failure: DriverError? = logits.withUnsafeMutableBytes { bytes in
             do throws(DriverError) {
                 try last.readOutput(into: bytes)

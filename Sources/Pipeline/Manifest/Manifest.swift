@@ -20,6 +20,8 @@ public struct Manifest: Hashable, Sendable {
     /// Tokens of one request at most, prompt and completion; nil for the model's own context.
     public let context: Located<Int>?
     public let sampling: Sampling
+    /// Deadlines of calls into every device's driver; nil for none.
+    public let watchdog: Watchdog?
     /// Nil where nothing is asked for.
     public internal(set) var trust: Trust?
 
@@ -39,8 +41,9 @@ public struct Manifest: Hashable, Sendable {
 
     init(
         file: String, model: Located<Model>, devices: [Device], stages: [Stage], stagesPosition: SourcePosition?, handoff: Handoff,
-        routing: Located<Routing>, context: Located<Int>?, sampling: Sampling
+        routing: Located<Routing>, context: Located<Int>?, sampling: Sampling, watchdog: Watchdog? = nil
     ) {
+        self.watchdog = watchdog
         self.file = file
         self.model = model
         self.devices = devices
@@ -94,6 +97,38 @@ extension Manifest {
         public let options: [Option]
         /// Nil where nothing is written.
         public internal(set) var isolation: Isolation?
+        /// Around the driver, outermost first.
+        public let layers: [Layer]
+        /// Deadlines of its own; nil for the manifest's.
+        public let watchdog: Watchdog?
+
+        /// Something that stands around every call into the driver.
+        public struct Layer: Hashable, Sendable {
+            public let name: Located<String>
+            public let parameters: [Option]
+        }
+
+        init(name: Located<String>, driver: Located<String>, options: [Option], layers: [Layer] = [], watchdog: Watchdog? = nil, isolation: Isolation? = nil) {
+            self.isolation = isolation
+            self.name = name
+            self.driver = driver
+            self.options = options
+            self.layers = layers
+            self.watchdog = watchdog
+        }
+    }
+
+    /// How long calls into a driver may take.
+    public struct Watchdog: Hashable, Sendable {
+        public let isOn: Bool
+        /// Those written; times in milliseconds, as "250ms".
+        public let deadlines: [Device.Option]
+    }
+
+    /// The deadlines of a device: its own, else the manifest's, if they are on.
+    public func watchdog(of device: Device) -> Watchdog? {
+        guard let found = device.watchdog ?? watchdog, found.isOn else { return nil }
+        return found
     }
 
     public enum Routing: String, Hashable, Sendable, CaseIterable {

@@ -33,7 +33,8 @@ struct ManifestReader {
             stages: try keys["stages"].map(stages) ?? [], stagesPosition: keys.key("stages")?.position,
             handoff: try keys["handoff"].map(handoff) ?? Manifest.Handoff(), routing: try keys["routing"].map(routing) ?? Located(.auto),
             context: try keys["context"].map { value throws(ManifestError) in try scalars.integer(value, "context", 1...Int(Int32.max)) },
-            sampling: try keys["sampling"].map(sampling) ?? Manifest.Sampling())
+            sampling: try keys["sampling"].map(sampling) ?? Manifest.Sampling(),
+            watchdog: try keys["watchdog"].map { value throws(ManifestError) in try LayerReader(file).watchdog(value, "watchdog") })
     }
 
     private func checkVersion(_ value: SourceValue) throws(ManifestError) {
@@ -64,7 +65,10 @@ struct ManifestReader {
         let driver = try keys.required("driver", "a driver's name, as cpu")
         return Manifest.Device(
             name: name, driver: try scalars.text(driver, "driver", "a driver's name, or the path of its library"),
-            options: try keys["options"].map { value throws(ManifestError) in try options(value, what) } ?? [], isolation: try isolation(keys, what))
+            options: try keys["options"].map { value throws(ManifestError) in try options(value, what) } ?? [],
+            layers: try keys["layers"].map { value throws(ManifestError) in try LayerReader(file).layers(value, what) } ?? [],
+            watchdog: try keys["watchdog"].map { value throws(ManifestError) in try LayerReader(file).watchdog(value, "watchdog of \(what)") },
+            isolation: try isolation(keys, what))
     }
 
     private func options(_ value: SourceValue, _ device: String) throws(ManifestError) -> [Manifest.Device.Option] {

@@ -1,0 +1,110 @@
+import CDriver
+import Logging
+import Synchronization
+
+/// Gives every call into a device's driver a deadline. The call is made on another thread over copies of what it is passed; when it is late the caller gets
+/// DEADLINE_EXCEEDED and goes on, and the device is lost: whatever is asked of it then is UNAVAILABLE at once, and what the host releases on it is left to it.
+///
+/// Parameters, as of `WatchdogRules`: `open`, `compile`, `submit`, `batch`, `call`, `grace`, each a time.
+final class WatchdogLayer: Layer {
+    private let place: LayerPlace
+    private let rules: WatchdogRules
+    /// By device of the process; those opened, and number 0 for calls without a device.
+    private let devices = Mutex<[Int: Watched]>([:])
+
+    private struct Watched {
+        var rules: WatchdogRules
+        /// Which batch signals a timeline, the last for each.
+        var batches: [UInt: UInt64] = [:]
+    }
+
+    init(_ name: LayerName, _ place: LayerPlace) throws(DriverError) {
+        self.place = place
+        let given = try LayerParameters(name, place, known: ["open", "compile", "submit", "batch", "call", "grace"])
+        var rules = WatchdogRules()
+        rules.open = try given.time("open") ?? rules.open
+        rules.compile = try given.time("compile") ?? rules.compile
+        rules.submit = try given.time("submit") ?? rules.submit
+        rules.batch = try given.time("batch") ?? rules.batch
+        rules.call = try given.time("call") ?? rules.call
+        rules.grace = try given.time("grace") ?? rules.grace
+        self.rules = rules
+    }
+
+    func around(_ call: Call, _ next: NextLayer) -> baton_code {
+        let number = call.device?.number ?? 0
+        if let words = devices.withLock({ $0[number]?.rules.refusal(of: call.name) }) {
+            return call.name.isRelease ? 0 : call.refuse(.unavailable, "watchdog: \(words)")
+        }
+        note(call, number)
+        let deadline = rules.deadline(of: call.name)
+        let code = call.name == .wait ? wait(call, deadline, next) : guarded(call, deadline, next)
+        if call.name == .close, code != nil { devices.withLock { _ = $0.removeValue(forKey: number) } }
+        return code ?? expired(call, number, deadline, next)
+    }
+
+    /// On another thread, over copies. Nil when it is late.
+    private func guarded(_ call: Call, _ deadline: UInt64, _ next: NextLayer) -> baton_code? {
+        let arena = CallArena()
+        let owned = arena.owned(call)
+        let code = CallThread.run(upTo: deadline) { withExtendedLifetime(arena) { next(owned) } }
+        if code != nil { arena.giveBack() }
+        return code
+    }
+
+    /// A wait ends by itself at the deadline; one that does not is late a little after it. A caller's own shorter timeout stays his.
+    private func wait(_ call: Call, _ deadline: UInt64, _ next: NextLayer) -> baton_code? {
+        guard case .wait(let timeline, let value, let timeout, let out) = call.arguments else { return next(call) }
+        var shorter = call
+        shorter.arguments = .wait(timeline, value, min(timeout, deadline), out)
+        let code = guarded(shorter, min(timeout, deadline).addingReportingOverflow(rules.grace).partialValue, next)
+        return code == DriverError.Code.deadlineExceeded.rawValue && timeout > deadline ? nil : code
+    }
+
+    private func note(_ call: Call, _ number: Int) {
+        guard case .submit(_, let batch?, let sync?) = call.arguments else { return }
+        let points = UnsafeBufferPointer(start: sync.pointee.signals, count: sync.pointee.signals == nil ? 0 : Int(sync.pointee.signal_count))
+        let timelines = points.map { UInt(bitPattern: $0.timeline) }
+        let tag = batch.pointee.tag
+        devices.withLock { devices in
+            for timeline in timelines { devices[number, default: Watched(rules: rules)].batches[timeline] = tag }
+        }
+    }
+
+    private func request(_ call: Call, _ number: Int) -> String {
+        switch call.arguments {
+        case .submit(_, let batch?, _): "batch \(batch.pointee.tag)"
+        case .wait(let timeline?, _, _, _): batch(signalling: UInt(bitPattern: timeline), number)
+        default: ""
+        }
+    }
+
+    private func batch(signalling timeline: UInt, _ number: Int) -> String {
+        devices.withLock { $0[number]?.batches[timeline].map { "batch \($0)" } ?? "" }
+    }
+
+    private func expired(_ call: Call, _ number: Int, _ deadline: UInt64, _ next: NextLayer) -> baton_code {
+        let request = request(call, number)
+        let actions = devices.withLock { devices in
+            devices[number, default: Watched(rules: rules)].rules.expired(
+                call.name, after: deadline, driver: place.driver, device: place.device, request: request)
+        }
+        var answer: baton_code = 0
+        for action in actions {
+            switch action {
+            case .log(let line): place.logger.error("\(line)")
+            case .quiesce(let grace): if let device = call.device { quiesce(device, grace) }
+            case .abandon(let words): answer = call.name.isRelease ? 0 : call.refuse(.deadlineExceeded, "watchdog: \(words)")
+            }
+        }
+        return answer
+    }
+
+    /// Lets the driver end what it has, if it still can. Cancelled work is ended work.
+    private func quiesce(_ device: LayeredDevice, _ grace: UInt64) {
+        let (ended, overflow) = grace.multipliedReportingOverflow(by: 2)
+        let code = CallThread.run(upTo: overflow ? grace : ended) { device.driver.inner.device.quiesce?(device.inner, grace, nil) ?? 0 }
+        guard let code, code == 0 || code == DriverError.Code.deadlineExceeded.rawValue else { return }
+        devices.withLock { $0[device.number]?.rules.quiesced() }
+    }
+}

@@ -1,0 +1,146 @@
+import Driver
+@testable import Engine
+import Foundation
+import TestKit
+import Testing
+
+/// Many requests over devices that fail in seeded ways. Each has to end in the text of a run without faults or in a typed error, and nothing may be left behind.
+struct FaultSoak {
+    /// What became of the requests.
+    struct Tally: CustomStringConvertible {
+        var requests = 0
+        var same = 0
+        var recomputed = 0
+        /// By kind of error.
+        var typed: [String: Int] = [:]
+        /// Requests with other text, or an error that is not typed.
+        var wrong: [String] = []
+        var heldBlocks = 0
+        var descriptors = 0
+        var children = 0
+        var sharedSegments = 0
+        var rounds: [String] = []
+
+        var description: String {
+            let errors = typed.sorted { $0.key < $1.key }.map { "\($0.value) \($0.key)" }.joined(separator: ", ")
+            return "\(requests) requests: \(same) with the text of the fault-free run (\(recomputed) after prefill was done again), typed errors: \(errors.isEmpty ? "none" : errors); wrong: \(wrong.count); left behind: \(heldBlocks) KV blocks, \(descriptors) descriptors, \(children) children, \(sharedSegments) shared segments"
+        }
+    }
+
+    /// One kind of fault, on one of the two devices.
+    struct Fault: Sendable {
+        var onDecode: Bool
+        var parameters: [(String, String)]
+        var needsWatchdog = false
+    }
+
+    static let faults: [Fault] = [
+        Fault(onDecode: false, parameters: [("kind", "fail"), ("call", "submit"), ("rate", "0.2"), ("times", "6")]),
+        Fault(onDecode: true, parameters: [("kind", "fail"), ("call", "submit"), ("rate", "0.05"), ("times", "4"), ("code", "INTERNAL")]),
+        Fault(onDecode: true, parameters: [("kind", "fail"), ("call", "kv_import"), ("rate", "0.02"), ("times", "5")]),
+        Fault(onDecode: false, parameters: [("kind", "fail"), ("call", "kv_export"), ("rate", "0.02"), ("times", "5")]),
+        Fault(onDecode: true, parameters: [("kind", "corrupt"), ("call", "read"), ("rate", "0.05"), ("times", "3")]),
+        Fault(onDecode: true, parameters: [("kind", "corrupt"), ("call", "kv_import"), ("rate", "0.01"), ("times", "4")]),
+        Fault(onDecode: false, parameters: [("kind", "corrupt"), ("call", "kv_export"), ("rate", "0.01"), ("times", "4")]),
+        Fault(onDecode: true, parameters: [("kind", "duplicate"), ("call", "kv_import"), ("rate", "0.02"), ("times", "5")]),
+        Fault(onDecode: true, parameters: [("kind", "duplicate"), ("call", "submit"), ("rate", "0.1"), ("times", "3")]),
+        Fault(onDecode: true, parameters: [("kind", "delay"), ("rate", "0.01"), ("for", "20ms")]),
+        Fault(onDecode: true, parameters: [("kind", "drop"), ("call", "read"), ("rate", "0.05"), ("times", "3")]),
+        Fault(onDecode: true, parameters: [("kind", "drop"), ("call", "kv_import"), ("rate", "0.02"), ("times", "1")]),
+        Fault(onDecode: false, parameters: [("kind", "drop"), ("call", "submit"), ("rate", "0.2"), ("times", "1")], needsWatchdog: true),
+        Fault(onDecode: true, parameters: [("kind", "hang"), ("call", "submit"), ("rate", "0.05"), ("times", "1")], needsWatchdog: true),
+        Fault(onDecode: false, parameters: [("kind", "hang"), ("call", "read"), ("rate", "0.2"), ("times", "1")], needsWatchdog: true),
+        Fault(onDecode: true, parameters: [("kind", "fail"), ("call", "wait"), ("rate", "0.03"), ("times", "3"), ("code", "ABORTED")]),
+    ]
+
+    var seed: UInt64
+    var rounds: Int
+    var requestsOfRound: Int
+    private let prompts = Serving.prompts(12)
+    private static let newTokens = 6
+
+    /// What each prompt gives without faults, by either route.
+    private func expected(_ mode: Route.Mode) async throws -> [[Int32]] {
+        let engine = try Serving.open(Serving.device("trn", "trainium3"), Serving.device("wse", "cs3")) { $0.schedule.keepsPrefixes = false }
+        defer { engine.close() }
+        return try await Serving.answers(engine, prompts.map { Serving.request($0, Self.newTokens, mode: mode) }).map(\.tokens)
+    }
+
+    func run() async throws -> Tally {
+        let good = [try await expected(.disaggregated), try await expected(.aggregated)]
+        var tally = Tally()
+        let before = (Self.descriptors, Self.sharedSegments)
+        for round in 0..<rounds { try await self.round(round, good, &tally) }
+        tally.descriptors = max(0, Self.descriptors - before.0)
+        tally.sharedSegments = max(0, Self.sharedSegments - before.1)
+        tally.children = Self.children
+        return tally
+    }
+
+    private func round(_ number: Int, _ good: [[[Int32]]], _ tally: inout Tally) async throws {
+        var dice = Dice(seed &+ UInt64(number) &* 7919)
+        let fault = Self.faults[number % Self.faults.count]
+        var layers = [LayerName(.fault, fault.parameters + [("seed", "\(dice.next() >> 1)")])]
+        if fault.needsWatchdog { layers.insert(LayerName(.watchdog, [("batch", "4s"), ("submit", "4s"), ("call", "4s")]), at: 0) }
+        let engine = try Serving.open(
+            Serving.device("trn", "trainium3", [:], fault.onDecode ? [] : layers), Serving.device("wse", "cs3", [:], fault.onDecode ? layers : [])
+        ) { $0.handoff = HandoffSettings(deadline: 1_500_000_000) }
+        let picked = (0..<requestsOfRound).map { _ in dice.below(prompts.count) }
+        let tasks = picked.map { index in Task { [prompts] in try await Serving.answer(engine, Serving.request(prompts[index], Self.newTokens, mode: .disaggregated)) } }
+        var counts = (same: 0, typed: 0)
+        for (task, index) in zip(tasks, picked) {
+            tally.requests += 1
+            switch await task.result {
+            case .success(let answer) where good.contains(where: { $0[index] == answer.tokens }):
+                tally.same += 1
+                counts.same += 1
+                if answer.ended?.handoff?.recomputed == true { tally.recomputed += 1 }
+            case .success(let answer): tally.wrong.append("round \(number), prompt \(index): \(answer.tokens)")
+            case .failure(let error as EngineError):
+                tally.typed[error.kind.rawValue, default: 0] += 1
+                counts.typed += 1
+            case .failure(let error): tally.wrong.append("round \(number), prompt \(index): \(error)")
+            }
+        }
+        await engine.drain()
+        tally.heldBlocks += Serving.heldBlocks(engine)
+        engine.close()
+        let words = fault.parameters.map { "\($0.0)=\($0.1)" }.joined(separator: " ")
+        tally.rounds.append("round \(number), \(fault.onDecode ? "decode" : "prefill") \(words): \(counts.same) same, \(counts.typed) typed")
+    }
+
+    private static func entries(_ folder: String) -> [String] { (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? [] }
+    private static var descriptors: Int { entries("/proc/self/fd").count }
+    private static var sharedSegments: Int {
+        let links = entries("/proc/self/fd").compactMap { try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/fd/\($0)") }
+        return links.count { $0.hasPrefix("/memfd:") || $0.hasPrefix("/dev/shm") }
+    }
+    private static var children: Int {
+        entries("/proc/self/task").reduce(0) { count, thread in
+            let text = (try? String(contentsOfFile: "/proc/self/task/\(thread)/children", encoding: .utf8)) ?? ""
+            return count + text.split(separator: " ").count
+        }
+    }
+}
+
+/// `make soak` runs it at length; here it is short.
+@Suite(.enabled(if: TestModel.path != nil && TestDrivers.has("cpu") && TestDrivers.has("trainium3") && TestDrivers.has("cs3"), "the real model or a driver is not there"), .serialized)
+struct FaultSoakTests {
+    private static func number(_ name: String, _ standard: Int) -> Int { ProcessInfo.processInfo.environment[name].flatMap { Int($0) } ?? standard }
+
+    @Test("under seeded faults every request ends in the text of a run without them or in a typed error, and nothing is left behind")
+    func soak() async throws {
+        let requests = Self.number("BATON_SOAK_REQUESTS", 16 * 4)
+        let rounds = min(requests, Self.number("BATON_SOAK_ROUNDS", FaultSoak.faults.count))
+        let soak = FaultSoak(seed: UInt64(Self.number("BATON_SOAK_SEED", 1)), rounds: rounds, requestsOfRound: (requests + rounds - 1) / rounds)
+        let tally = try await soak.run()
+        if ProcessInfo.processInfo.environment["BATON_SOAK_REQUESTS"] != nil {
+            for round in tally.rounds { print(round) }
+            print("soak: \(tally)")
+        }
+        #expect(tally.wrong.isEmpty, "\(tally.wrong.prefix(5))")
+        #expect(tally.same + tally.typed.values.reduce(0, +) == tally.requests)
+        #expect(tally.same > 0 && !tally.typed.isEmpty, "\(tally)")
+        #expect(tally.heldBlocks == 0 && tally.descriptors == 0 && tally.children == 0 && tally.sharedSegments == 0, "\(tally)")
+    }
+}
