@@ -91,6 +91,9 @@ let package = Package(
 
         .target(name: "CHost"),
 
+        // What `baton driver new` writes, embedded. Its sources are the templates.
+        .target(name: "CTemplates", exclude: ["kit", "embed.py"]),
+
         // Floor 1: pure values, and the one door to C.
         .target(name: "Pipeline", dependencies: ["CHost", "Yams"], swiftSettings: house),
         .target(name: "Model", dependencies: [crypto], swiftSettings: house),
@@ -131,7 +134,7 @@ let package = Package(
         .executableTarget(
             name: "baton",
             dependencies: [
-                "CHost", "Pipeline", "Model", "Tokens", "Driver", "Engine", "DriverConformance", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                "CHost", "CTemplates", "Pipeline", "Model", "Tokens", "Driver", "Engine", "DriverConformance", .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: house),
 

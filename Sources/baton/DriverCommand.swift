@@ -6,7 +6,7 @@ import FoundationEssentials
 /// What a driver's author uses.
 struct DriverCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "driver", abstract: "Tests a driver against the contract's rules.", subcommands: [DriverTest.self])
+        commandName: "driver", abstract: "Writes a new driver, and tests one against the contract's rules.", subcommands: [DriverNew.self, DriverTest.self])
 }
 
 struct DriverTest: ParsableCommand {
