@@ -1,5 +1,6 @@
 import ArgumentParser
 import CTemplates
+import Driver
 import FoundationEssentials
 
 /// Writes the folder of a new driver.
@@ -28,9 +29,9 @@ struct DriverNew: ParsableCommand {
     @Option(help: "The folder to write, in place of one called after the driver.", completion: .directory) var out: String?
 
     func validate() throws {
-        let isGood = name.utf8.count <= 32 && name.utf8.allSatisfy { Self.allowed.contains($0) } && (name.utf8.first.map { (97...122).contains($0) } ?? false)
+        let isGood = name.utf8.count <= 31 && name.utf8.allSatisfy { Self.allowed.contains($0) } && (name.utf8.first.map { (97...122).contains($0) } ?? false)
         guard isGood else {
-            throw ValidationError("the name '\(name)' is not one for a library; use lower-case letters, digits, '-' and '_', a letter first, 32 at most")
+            throw ValidationError("the name '\(name)' is not one for a library; use lower-case letters, digits, '-' and '_', a letter first, 31 at most")
         }
     }
 
@@ -76,8 +77,8 @@ struct Template {
         }
     }
 
-    /// With the driver's name where the template leaves room for it.
+    /// With the driver's name and the newest contract where the template leaves room for it.
     func named(_ name: String) -> Template {
-        Template(path: path.replacing("{{name}}", with: name), text: text.replacing("{{name}}", with: name))
+        Template(path: path.replacing("{{name}}", with: name), text: text.replacing("{{name}}", with: name).replacing("{{abi}}", with: "\(ABIRange.host.maximum)"))
     }
 }

@@ -10,7 +10,11 @@
 #ifndef DRIVER_NAME
 #define DRIVER_NAME "mine"
 #endif
+#define VERSION "0.1.0"
 #define TEXT(literal) {literal, sizeof(literal) - 1}
+
+/// What the host reads from the file before it loads it. It says what the entry says.
+BATON_DRIVER_NOTE(DRIVER_NAME, VERSION, 1, 0, BATON_ABI_MAJOR, BATON_ABI_MINOR);
 
 /// The contract this driver speaks. It needs nothing newer than 1.0, and speaks any minor of major 1: minors only add.
 static const baton_version oldest = {1, 0};
@@ -134,7 +138,7 @@ BATON_EXPORT baton_code baton_driver_entry(const baton_host *with, baton_driver 
     memcpy(&host, with, with->size < sizeof host ? with->size : sizeof host);
     driver.abi = chosen;
     driver.name = (baton_string)TEXT(DRIVER_NAME);
-    driver.version = (baton_string)TEXT("0.1.0");
+    driver.version = (baton_string)TEXT(VERSION);
     driver.vendor = (baton_string)TEXT("You");
     driver.options = options_known;
     driver.option_count = sizeof options_known / sizeof *options_known;
