@@ -107,6 +107,9 @@ let package = Package(
 
         .target(name: "DriverConformance", dependencies: ["CDriver", "Driver"], swiftSettings: house),
 
+        // Floor 3: drivers held to one another, over the engine's own handoff.
+        .target(name: "HandoffConformance", dependencies: ["Driver", "Model", "Engine", "DriverConformance"], swiftSettings: house),
+
         // Floor 3: what callers reach over HTTP, and what asks as they do.
         .target(
             name: "Server",
@@ -136,7 +139,7 @@ let package = Package(
         .executableTarget(
             name: "baton",
             dependencies: [
-                "CHost", "CTemplates", "Pipeline", "Model", "Tokens", "Driver", "Engine", "DriverConformance", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                "CHost", "CTemplates", "Pipeline", "Model", "Tokens", "Driver", "Engine", "DriverConformance", "HandoffConformance", .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: house),
 
@@ -146,7 +149,7 @@ let package = Package(
         .testTarget(name: "DeviceModelTests", dependencies: ["Driver", "TestKit"], swiftSettings: house),
         .testTarget(name: "CPUDriverTests", dependencies: ["Driver", "TestKit", "CDriver"], swiftSettings: house),
         .testTarget(name: "HouseTests", swiftSettings: house),
-        .testTarget(name: "ConformanceTests", dependencies: ["DriverConformance", "TestKit", "BuildKit", "baton"], swiftSettings: house),
+        .testTarget(name: "ConformanceTests", dependencies: ["DriverConformance", "HandoffConformance", "CTemplates", "TestKit", "BuildKit", "baton"], swiftSettings: house),
         .testTarget(name: "BatonTests", dependencies: ["TestKit", "BuildKit", "baton"], swiftSettings: house),
         .testTarget(name: "DriverTests", dependencies: ["Driver", "BuildKit", "TestKit"], swiftSettings: house),
         .testTarget(name: "EngineTests", dependencies: ["Engine", "TestKit"], swiftSettings: house),

@@ -25,10 +25,10 @@ def rows():
     for language in ("c", "cpp", "rust", "swift"):
         for name in files(f"{here}/kit/{language}"):
             yield language, name, f"kit/{language}/{name}"
-    for language in ():
+    for language in ("cpp", "rust", "swift"):
         yield language, "test.c", "kit/c/test.c"
-    for name in []:
-        if name.endswith(".swift"):
+    for name in files(f"{root}/Sources/DriverKit"):
+        if name.endswith(".swift") and not name.startswith("DeviceModel/"):
             yield "swift", f"DriverKit/{name}", f"../DriverKit/{name}"
 
 

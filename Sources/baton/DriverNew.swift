@@ -6,7 +6,7 @@ import FoundationEssentials
 /// Writes the folder of a new driver.
 struct DriverNew: ParsableCommand {
     enum Language: String, CaseIterable, ExpressibleByArgument {
-        case c
+        case c, cpp, rust, swift
     }
 
     static let configuration = CommandConfiguration(
@@ -25,7 +25,7 @@ struct DriverNew: ParsableCommand {
             """)
 
     @Argument(help: "The driver's name: lower-case letters, digits, '-' and '_', a letter first.") var name: String
-    @Option(help: "c.") var lang = Language.c
+    @Option(help: "c, cpp, rust or swift.") var lang = Language.c
     @Option(help: "The folder to write, in place of one called after the driver.", completion: .directory) var out: String?
 
     func validate() throws {

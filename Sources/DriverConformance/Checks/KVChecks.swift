@@ -148,6 +148,7 @@ extension Checks {
             var random = Random(60)
             let inputs = Dictionary(uniqueKeysWithValues: stage.inputs.map { ($0, random.units(tokens * stage.tensors[$0].columns)) })
             let blocks: [UInt32] = [11, 4]
+            try fill(job, blocks, min(2 * job.blockTokens, 60))
             _ = try job.run(Feed([.init(tokens: [UInt32](repeating: 0, count: tokens), blocks: blocks)]), inputs)
             let planes = stage.inputs[1...].map { inputs[$0] ?? [] }
             for layout in try Layouts(job, importing: false).all where Int(layout.block_tokens) == job.blockTokens && layout.scale_mode == 0 && layout.rope_style == 1 {
@@ -157,6 +158,12 @@ extension Checks {
             }
         }
         return Note("\(seen) pairs of pool and layout")
+    }
+
+    /// Leaves the KV of a longer sequence in the blocks, which must not go out with a shorter one's.
+    private static func fill(_ job: Job, _ blocks: [UInt32], _ tokens: Int) throws {
+        let inputs = Dictionary(uniqueKeysWithValues: job.stage.inputs.map { ($0, [Float](repeating: 9, count: tokens * job.stage.tensors[$0].columns)) })
+        _ = try job.run(Feed([.init(tokens: [UInt32](repeating: 0, count: tokens), blocks: blocks)]), inputs)
     }
 
     private static func hold(_ layout: baton_kv_layout, _ found: [Float], _ planes: [[Float]], _ tokens: Int, _ tolerance: Float) throws {

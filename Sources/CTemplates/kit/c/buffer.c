@@ -84,9 +84,7 @@ static baton_code buffer_export_memory(baton_device *device, baton_buffer *buffe
   (void)device;
   if (kind != BATON_MEMORY_HOST) return refuse(status, BATON_UNIMPLEMENTED, "a buffer is named as HOST memory only, not kind %d", kind);
   baton_memory memory = {.kind = kind, .address = (uint64_t)(uintptr_t)buffer->base, .descriptor = -1, .length = buffer->length};
-  memory.size = out->size < sizeof memory ? out->size : (uint32_t)sizeof memory;
-  memcpy(out, &memory, memory.size);
-  return BATON_OK;
+  return give(out, out->size, &memory, sizeof memory);
 }
 
 static void buffer_release(baton_device *device, baton_buffer *buffer) { device_drops(device, (object *)buffer); }

@@ -2,7 +2,6 @@
 // Step 7: what work would take, asked before anything is opened. Give the source of every figure of a real device beside the figure.
 #include "device.h"
 
-#include <string.h>
 
 /// Guesses for one core of a processor: the order of what this driver does, not a measurement.
 static const double flops_per_second = 4e9, bytes_per_second = 2e9, launch_seconds = 20e-6;
@@ -24,13 +23,6 @@ static baton_code read_shape(const baton_program_desc *desc, shape *out, baton_s
     out->weight_bytes += elements / dtype_elements(tensor->dtype) * dtype_bytes(tensor->dtype);
   }
   out->kv_elements = 2ull * desc->layer_count * desc->kv_heads * desc->head_dim;
-  return BATON_OK;
-}
-
-static baton_code give(void *out, uint32_t room, void *value, uint32_t size) {
-  uint32_t written = room < size ? room : size;
-  memcpy(value, &written, sizeof written); // every struct begins with its size
-  memcpy(out, value, written);
   return BATON_OK;
 }
 

@@ -26,6 +26,8 @@ typedef struct settings {
 
 /// Writes a failure of one line in the caller's status, which may be null or short, and gives `code`.
 baton_code refuse(baton_status *status, baton_code code, const char *format, ...) __attribute__((format(printf, 3, 4)));
+/// Hands over a struct, which begins with its size: as much of it as the caller has room for, and says how much that is. Gives OK.
+baton_code give(void *out, uint32_t room, void *value, uint32_t size);
 baton_code read_options(const baton_options *options, settings *out, baton_status *status);
 baton_code give_info(const settings *settings, baton_device_info *out, baton_status *status);
 /// Runs `body` over [0, count) on the host's workers.

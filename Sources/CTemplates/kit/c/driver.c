@@ -14,10 +14,10 @@
 #define TEXT(literal) {literal, sizeof(literal) - 1}
 
 /// What the host reads from the file before it loads it. It says what the entry says.
-BATON_DRIVER_NOTE(DRIVER_NAME, VERSION, 1, 0, BATON_ABI_MAJOR, BATON_ABI_MINOR);
+BATON_DRIVER_NOTE(DRIVER_NAME, VERSION, BATON_ABI_MAJOR, 0, BATON_ABI_MAJOR, BATON_ABI_MINOR);
 
-/// The contract this driver speaks. It needs nothing newer than 1.0, and speaks any minor of major 1: minors only add.
-static const baton_version oldest = {1, 0};
+/// The contract this driver speaks. It needs nothing newer than the first minor of its major: minors only add.
+static const baton_version oldest = {BATON_ABI_MAJOR, 0};
 static const baton_version newest = {BATON_ABI_MAJOR, BATON_ABI_MINOR};
 
 baton_host host;
@@ -35,6 +35,13 @@ baton_code refuse(baton_status *status, baton_code code, const char *format, ...
   status->message_length = length < (int)sizeof words ? (uint32_t)length : (uint32_t)sizeof words - 1;
   memcpy(status->message, words, status->message_length);
   return code;
+}
+
+baton_code give(void *out, uint32_t room, void *value, uint32_t size) {
+  uint32_t written = room < size ? room : size;
+  memcpy(value, &written, sizeof written);
+  memcpy(out, value, written);
+  return BATON_OK;
 }
 
 void parallel(uint64_t count, uint64_t grain, baton_body body, void *user) {
@@ -108,9 +115,7 @@ baton_code give_info(const settings *settings, baton_device_info *out, baton_sta
       .unit_count = 1,
       .clock = BATON_CLOCK_WALL,
   };
-  info.size = out->size < sizeof info ? out->size : (uint32_t)sizeof info;
-  memcpy(out, &info, info.size);
-  return BATON_OK;
+  return give(out, out->size, &info, sizeof info);
 }
 
 static baton_code describe(const baton_options *options, baton_device_info *out, baton_status *status) {

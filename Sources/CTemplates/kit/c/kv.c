@@ -47,7 +47,8 @@ static baton_code kv_layouts(const baton_options *options, const baton_kv_pool_d
   for (baton_dtype dtype = BATON_F32; dtype <= BATON_BF16; dtype++)
     if (dtype != desc->dtype) all[made++] = make_layout(desc, dtype, storage_axes);
   all[made++] = make_layout(desc, BATON_F16, plain_axes);
-  for (uint32_t i = 0; i < made && i < capacity; i++) out[i] = all[i];
+  uint32_t stride = capacity > 0 && out->size > 0 ? out->size : (uint32_t)sizeof *out;
+  for (uint32_t i = 0; i < made && i < capacity; i++) give((char *)out + (uint64_t)i * stride, stride, &all[i], sizeof all[i]);
   *count = made;
   return BATON_OK;
 }
@@ -98,9 +99,10 @@ static void kv_release(baton_device *device, baton_kv_pool *pool) { device_drops
 static baton_code kv_share(baton_device *device, baton_kv_pool *pool, baton_memory_kind kind, baton_memory *memory, baton_kv_layout *layout, baton_status *status) {
   (void)device;
   if (kind != BATON_MEMORY_HOST) return refuse(status, BATON_UNIMPLEMENTED, "a pool is named as HOST memory only, not kind %d", kind);
-  *memory = (baton_memory){.size = sizeof *memory, .kind = kind, .address = (uint64_t)(uintptr_t)pool->base, .descriptor = -1, .length = pool->bytes};
-  *layout = make_layout(&pool->desc, pool->desc.dtype, storage_axes);
-  return BATON_OK;
+  baton_memory own = {.kind = kind, .address = (uint64_t)(uintptr_t)pool->base, .descriptor = -1, .length = pool->bytes};
+  baton_kv_layout axes = make_layout(&pool->desc, pool->desc.dtype, storage_axes);
+  give(memory, memory->size, &own, sizeof own);
+  return give(layout, layout->size, &axes, sizeof axes);
 }
 
 static bool same_layout(const baton_kv_layout *a, const baton_kv_layout *b) {

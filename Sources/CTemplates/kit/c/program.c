@@ -227,9 +227,7 @@ static baton_code program_info(baton_device *device, baton_program *program, bat
   (void)device, (void)status;
   baton_program_info info = {.weight_bytes = 0}; // weights stay where they are; a batch's workspace is taken and given back
   for (uint32_t i = 0; i < program->slot_count; i++) info.workspace_bytes += program->slot_columns[i] * program->max_tokens * 4;
-  info.size = out->size < sizeof info ? out->size : (uint32_t)sizeof info;
-  memcpy(out, &info, info.size);
-  return BATON_OK;
+  return give(out, out->size, &info, sizeof info);
 }
 
 static void program_release(baton_device *device, baton_program *program) { device_drops(device, (object *)program); }

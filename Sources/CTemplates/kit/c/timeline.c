@@ -87,8 +87,7 @@ static baton_event event_of(const baton_timeline *timeline, uint64_t value) {
 
 static void give_event(baton_event *out, baton_event event) {
   if (out == NULL || out->size < sizeof out->size) return;
-  event.size = out->size < sizeof event ? out->size : (uint32_t)sizeof event;
-  memcpy(out, &event, event.size);
+  give(out, out->size, &event, sizeof event);
 }
 
 /// The answer to a query or a wait. The lock is held.
@@ -96,9 +95,8 @@ static baton_code answer(const baton_timeline *timeline, uint64_t value, baton_e
   give_event(out, event_of(timeline, value));
   if (timeline->failure.code == BATON_OK) return BATON_OK;
   if (status != NULL && BATON_HAS(status, baton_status, message)) {
-    uint32_t size = status->size;
-    memcpy(status, &timeline->failure, sizeof *status);
-    status->size = size;
+    baton_status failure = timeline->failure;
+    give(status, status->size, &failure, sizeof failure);
   }
   return timeline->failure.code;
 }
