@@ -139,7 +139,8 @@ let package = Package(
         .executableTarget(
             name: "baton",
             dependencies: [
-                "CHost", "CTemplates", "Pipeline", "Model", "Tokens", "Driver", "Engine", "DriverConformance", "HandoffConformance", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                "CHost", "CTemplates", "Pipeline", "Model", "Tokens", "Driver", "Engine", "DriverConformance", "HandoffConformance", "Server", log,
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: house),
 
@@ -150,6 +151,7 @@ let package = Package(
         .testTarget(name: "CPUDriverTests", dependencies: ["Driver", "TestKit", "CDriver"], swiftSettings: house),
         .testTarget(name: "HouseTests", swiftSettings: house),
         .testTarget(name: "ConformanceTests", dependencies: ["DriverConformance", "HandoffConformance", "CTemplates", "TestKit", "BuildKit", "baton"], swiftSettings: house),
+        .testTarget(name: "BedrockTests", dependencies: ["Server", "TestKit", "BuildKit", "baton", crypto], swiftSettings: house),
         .testTarget(name: "BatonTests", dependencies: ["TestKit", "BuildKit", "baton"], swiftSettings: house),
         .testTarget(name: "DriverTests", dependencies: ["Driver", "BuildKit", "TestKit"], swiftSettings: house),
         .testTarget(name: "EngineTests", dependencies: ["Engine", "TestKit"], swiftSettings: house),

@@ -8,7 +8,8 @@ import FoundationEssentials
 /// What a driver's author uses.
 struct DriverCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "driver", abstract: "Writes a new driver, and tests one against the contract's rules.", subcommands: [DriverNew.self, DriverTest.self])
+        commandName: "driver", abstract: "Writes, tests, signs and verifies drivers.",
+        subcommands: [DriverNew.self, DriverTest.self, DriverKeygen.self, DriverSign.self, DriverVerify.self])
 }
 
 struct DriverTest: ParsableCommand {

@@ -17,7 +17,17 @@ struct Session {
         for warning in graph.warnings { Terminal.note("baton: \(warning)") }
         folder = Files.folder(of: path)
         model = try ModelFile(path: try Self.resolve(graph.manifest.model.value, folder))
-        catalog = DriverCatalog(host: HostServices(workers: WorkerPool(threads: threads)))
+        let trust = try Self.trust(graph.manifest, folder)
+        catalog = DriverCatalog(host: HostServices(workers: WorkerPool(threads: threads)), trust: trust)
+    }
+
+    /// The operator's policy, and what the manifest asks for beyond it.
+    private static func trust(_ manifest: Manifest, _ folder: String) throws -> TrustPolicy {
+        let standard = try TrustPolicy.standard()
+        guard let asked = manifest.trust else { return standard }
+        return standard.tightened(
+            require: TrustPolicy.Requirement(rawValue: asked.require.value.rawValue) ?? .signature,
+            keys: try asked.keys.map { try TrustKey(naming: $0.value, folder: folder) }, source: manifest.file)
     }
 
     private static func resolve(_ model: Manifest.Model, _ folder: String) throws -> String {
@@ -28,11 +38,11 @@ struct Session {
     }
 
     /// Where each stage goes, for `sequences` of `context` tokens (nil: the manifest's) at once. Opens no device.
-    func place(context: Int? = nil, sequences: Int = 1) throws -> Placement {
+    func place(context: Int? = nil, sequences: Int = 1, kvTokens: Int? = nil) throws -> Placement {
         try Placement(
             model: model, prefill: devices(of: graph.prefill, "prefill"), decode: devices(of: graph.decode, "decode"),
             wire: DType(name: graph.handoff.dtype.value.rawValue), context: context ?? graph.manifest.context?.value, sequences: sequences,
-            catalog: catalog)
+            kvTokens: kvTokens, catalog: catalog)
     }
 
     private func devices(of stage: Graph.Node, _ name: String) -> StageDevices {
@@ -52,13 +62,17 @@ struct Session {
         let bar = ProgressBar()
         defer { bar.clear() }
         var settings = Engine.Settings()
-        settings.handoff = HandoffSettings(
-            overlapsLayers: graph.handoff.overlap.value == .layer, checksum: graph.handoff.checksum.value,
-            deadline: graph.handoff.deadlineNanoseconds, recomputes: graph.handoff.onFailure.value == .recompute)
+        settings.handoff = handoff
         settings.routing = routing
         return try Engine(
             opening: try place(), tokenizer: tokenizer, settings: settings, filters: try hooks(),
             progress: { label, fraction in bar.report("readying \(label)", fraction) })
+    }
+
+    var handoff: HandoffSettings {
+        HandoffSettings(
+            overlapsLayers: graph.handoff.overlap.value == .layer, checksum: graph.handoff.checksum.value,
+            deadline: graph.handoff.deadlineNanoseconds, recomputes: graph.handoff.onFailure.value == .recompute)
     }
 
     var routing: Route.Mode { Route.Mode(rawValue: graph.routing.rawValue) ?? .auto }

@@ -9,9 +9,15 @@ struct FloorTests {
         "Pipeline": ["CHost"], "Model": [], "Tokens": [], "Driver": ["CDriver", "CFFI", "CHost"], "Engine": ["Pipeline", "Model", "Tokens", "Driver"],
         "DriverKit": ["CDriver"], "DriverConformance": ["CDriver", "Driver"],
         "HandoffConformance": ["Driver", "Model", "Engine", "DriverConformance"],
-        "baton": ["CHost", "CTemplates", "Pipeline", "Model", "Tokens", "Driver", "Engine", "DriverConformance", "HandoffConformance"],
+        "Server": ["CHost", "Pipeline", "Model", "Tokens", "Driver", "Engine"], "LoadGenerator": [],
+        "baton": [
+            "CHost", "CTemplates", "Pipeline", "Model", "Tokens", "Driver", "Engine", "DriverConformance", "HandoffConformance", "Server", "LoadGenerator",
+        ],
     ]
-    private static let ours: Set<String> = ["CDriver", "CFFI", "CHost", "CTemplates", "CLibFFI", "Pipeline", "Model", "Tokens", "Driver", "Engine", "DriverKit", "DriverConformance", "HandoffConformance", "CPUKernels"]
+    private static let ours: Set<String> = [
+        "CDriver", "CFFI", "CHost", "CTemplates", "CLibFFI", "Pipeline", "Model", "Tokens", "Driver", "Engine", "DriverKit", "DriverConformance",
+        "HandoffConformance", "CPUKernels", "Server", "LoadGenerator",
+    ]
 
     private static func sources(_ folder: String) -> [(path: String, text: String)] {
         let base = root + "/" + folder
