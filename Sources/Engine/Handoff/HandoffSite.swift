@@ -1,13 +1,12 @@
 public import Driver
 public import Model
 
-/// A model open on one device in two stages whose KV pools share nothing: a place to hand KV over from, and to. Used by one thread.
+/// A model open on one device: a place to hand KV over from, and to. Used by one thread.
 public final class HandoffSite {
     public let name: String
     let placed: PlacedStage
-    /// Where prompts are prefilled, and where handed KV arrives.
+    /// Where prompts are prefilled.
     let here: OpenStage
-    let there: OpenStage
     private let model: ModelFile
     private var opener: StageOpener
 
@@ -21,8 +20,10 @@ public final class HandoffSite {
         if let problem = placed.parts.compactMap(\.problem).first { throw problem }
         opener = StageOpener(model: model, progress: nil)
         here = try opener.open(placed)
-        there = try opener.open(placed)
     }
+
+    /// A further stage on the device, whose pool is new and shares nothing: nothing that was there before can be taken for what is handed over.
+    func fresh() throws(EngineError) -> OpenStage { try opener.open(placed) }
 
     /// What the device says of itself.
     public var info: DeviceInfo { placed.parts[0].info }
@@ -31,22 +32,23 @@ public final class HandoffSite {
     /// Tokens of one batch at most.
     public var chunk: Int { placed.chunk }
 
-    /// A stage whose pool is `sharer`'s own storage; nil where this device says that it adopts no such pool, or its pools are of another kind.
-    func adopting(_ sharer: HandoffSite) throws(EngineError) -> OpenStage? {
+    /// A stage whose pool is the own storage of `stage`, which is open on `sharer`; nil where this device says that it adopts no such pool, or its pools are of another kind.
+    func adopting(_ stage: OpenStage, of sharer: HandoffSite) throws(EngineError) -> OpenStage? {
         let (own, other) = (placed.parts[0].pool, sharer.placed.parts[0].pool)
         guard own.dtype == other.dtype, own.blockTokens == other.blockTokens, own.blockCount == other.blockCount else { return nil }
         do throws(DriverError) {
-            let pool = try KVPool(adopting: sharer.here.parts[0].pool, as: own, on: here.parts[0].device)
+            let pool = try KVPool(adopting: stage.parts[0].pool, as: own, on: here.parts[0].device)
             _ = consume pool
         } catch {
             if error.code == .unimplemented { return nil }
             throw EngineError(error)
         }
-        return try opener.open(placed, adopting: [sharer.here.parts[0]], allocator: sharer.here.allocator)
+        return try opener.open(placed, adopting: [stage.parts[0]], allocator: stage.allocator)
     }
 
-    /// The prefill stage with batches of `chunk` tokens at most.
-    func prefill(chunk: Int?) -> OpenStage {
-        OpenStage(name: here.name, parts: here.parts, allocator: here.allocator, chunk: min(chunk ?? here.chunk, here.chunk))
+    /// A stage with batches of `chunk` tokens at most, in whole steps.
+    static func limited(_ stage: OpenStage, to chunk: Int?, step: Int = 1) -> OpenStage {
+        let tokens = chunk.map { max(step, $0 / step * step) } ?? stage.chunk
+        return OpenStage(name: stage.name, parts: stage.parts, allocator: stage.allocator, chunk: min(tokens, stage.chunk))
     }
 }

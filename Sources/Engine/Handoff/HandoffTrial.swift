@@ -32,7 +32,7 @@ public struct HandoffTrial {
     public func alone(_ site: HandoffSite) throws(EngineError) -> Outcome {
         var kv = try reserve(prompt.count + forced.count, site.here)
         var outcome = Outcome()
-        let stage = site.prefill(chunk: chunk)
+        let stage = HandoffSite.limited(site.here, to: chunk)
         _ = try Prefill(stage: stage, trace: nil).run(prompt, into: &kv, tokenStep: 1)
         try stage.append(&outcome.logits)
         outcome.kv = try contents(site, site.here, kv.blocks)
@@ -58,11 +58,12 @@ public struct HandoffTrial {
         var chosen = try HandoffPlan(exports: try from.layouts(importing: false), imports: try to.layouts(importing: true))
         if let plan { chosen = plan }
         let link = HandoffLink(prefillPart: 0, decodePart: 0, layers: from.layers, plan: chosen)
-        var there = try reserve(prompt.count + forced.count, b.there)
+        let target = try b.fresh()
+        var there = try reserve(prompt.count + forced.count, target)
         var here = try reserve(prompt.count, a.here)
-        let stage = a.prefill(chunk: chunk)
+        let stage = HandoffSite.limited(a.here, to: chunk, step: chosen.tokenStep)
         let handoff = try Handoff(
-            links: [link], from: stage, to: b.there, prefillBlocks: here.blocks, prefillGeneration: here.generation, decodeBlocks: there.blocks,
+            links: [link], from: stage, to: target, prefillBlocks: here.blocks, prefillGeneration: here.generation, decodeBlocks: there.blocks,
             generation: there.generation, tokens: there.capacity, settings: HandoffSettings(overlapsLayers: overlapsLayers, deadline: 60_000_000_000), trace: nil, tamper: nil)
         defer { handoff.close() }
         var late: [(part: Int, base: UInt64, range: Range<Int>)] = []
@@ -77,16 +78,17 @@ public struct HandoffTrial {
         try handoff.finish(modelledEnd: nil)
         guard handoff.state == .adopted else { throw EngineError(.handoff, "the handoff from \(a.name) to \(b.name) ended in \(handoff.state)") }
         there.tokens = prompt.count
-        outcome.kv = try contents(b, b.there, there.blocks)
-        try decode(b.there, &there, &outcome)
+        outcome.kv = try contents(b, target, there.blocks)
+        try decode(target, &there, &outcome)
         return outcome
     }
 
     /// Prefill at `a`, decode at `b` over a's own pool; nil where `b` adopts none like it.
     public func adopted(_ a: HandoffSite, _ b: HandoffSite) throws(EngineError) -> Outcome? {
-        guard let shared = try b.adopting(a) else { return nil }
-        var kv = try reserve(prompt.count + forced.count, a.here)
-        let stage = a.prefill(chunk: chunk)
+        let source = try a.fresh()
+        guard let shared = try b.adopting(source, of: a) else { return nil }
+        var kv = try reserve(prompt.count + forced.count, source)
+        let stage = HandoffSite.limited(source, to: chunk)
         _ = try Prefill(stage: stage, trace: nil).run(prompt, into: &kv, tokenStep: 1)
         var outcome = Outcome(casts: [], conversion: "adopt")
         try stage.append(&outcome.logits)
