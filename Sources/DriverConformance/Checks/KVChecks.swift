@@ -132,9 +132,28 @@ extension Checks {
             room[1].reserved = 0xC3C3
             try call("kv layouts with room for one") { status in subject.withOptions { list($0, &desc, importing ? 1 : 0, &room, 1, &count, status) } }
             try require(room[1].reserved == 0xC3C3 && room[1].dtype == 0, "with room for one layout a second was written")
+            try spreadLayouts(subject, &desc, importing, layouts.all)
             told = layouts.all.map(Layouts.text)
         }
         return Note(told.joined(separator: " "))
+    }
+
+    /// A later host's layouts are longer: the second lies where the first one's size says.
+    private static func spreadLayouts(_ subject: Subject, _ desc: inout baton_kv_pool_desc, _ importing: Bool, _ all: [baton_kv_layout]) throws {
+        guard all.count > 1 else { return }
+        let list = try slot(try subject.kvTable().layouts, "kv.layouts")
+        let stride = MemoryLayout<baton_kv_layout>.size + 24
+        var room = [UInt32](repeating: 0, count: 2 * stride / 4)
+        (room[0], room[stride / 4]) = (UInt32(stride), UInt32(stride))
+        var count: UInt32 = 0
+        let second = try room.withUnsafeMutableBytes { bytes in
+            let out = bytes.baseAddress?.assumingMemoryBound(to: baton_kv_layout.self)
+            try call("kv layouts with room for two longer ones") { status in subject.withOptions { list($0, &desc, importing ? 1 : 0, out, 2, &count, status) } }
+            return bytes.loadUnaligned(fromByteOffset: stride, as: baton_kv_layout.self)
+        }
+        try require(
+            second.dtype == all[1].dtype && Layouts.axes(second) == Layouts.axes(all[1]),
+            "in an array of layouts of \(stride) bytes the second is not \(stride) bytes after the first")
     }
 
     /// D60
