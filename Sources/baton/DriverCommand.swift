@@ -48,13 +48,17 @@ struct DriverTest: ParsableCommand {
     @Option(help: ArgumentHelp("Another driver: KV is handed over between this one and those, each way. Options of its device follow, as LIB,key=value.", valueName: "lib"))
     var with: [String] = []
     @Option(help: "The model for --with, in place of small ones made of random weights.", completion: .file(extensions: ["gguf"])) var model: String?
+    @Option(help: ArgumentHelp("Run the driver in a process of its own, as devices with this in a manifest do: none, process.", valueName: "how")) var isolation: String?
     @Option(help: .hidden) var one: String?
 
     func validate() throws {
         guard (1...64).contains(jobs) else { throw ValidationError("--jobs is \(jobs); give 1 to 64") }
         guard (1...3_600).contains(timeout) else { throw ValidationError("--timeout is \(timeout); give 1 to 3600 seconds") }
+        guard [nil, "none", "process"].contains(isolation) else { throw ValidationError("--isolation is \(isolation ?? ""); give none or process") }
         for text in option where !text.contains("=") { throw ValidationError("--option \(text) has no '='; write key=value") }
     }
+
+    private var isIsolated: Bool { isolation == "process" || isolation == nil && Isolation.ofEnvironment != nil }
 
     private var options: [(String, String)] {
         option.map { text in
@@ -101,7 +105,7 @@ struct DriverTest: ParsableCommand {
             throw ExitCode(status)
         }
         guard let rule = Rule.named(id) else { throw Failure(code: 2, "there is no rule \(id); they are D1 to D\(Rule.all.count)") }
-        throw ExitCode(Suite.check(rule, library: path, options: options))
+        throw ExitCode(Suite.check(rule, library: path, options: options, isolation: isIsolated ? Isolation() : nil))
     }
 
     private func verdicts(_ path: String) throws -> [Verdict] {
@@ -109,7 +113,7 @@ struct DriverTest: ParsableCommand {
             let declared = try exceptions.map { try Exceptions(reading: $0) } ?? Exceptions.beside(path)
             let program = (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")) ?? CommandLine.arguments[0]
             let more = with.flatMap { ["--with", $0] } + (model.map { ["--model", $0] } ?? [])
-            let arguments = ["driver", "test", path] + option.flatMap { ["--option", $0] } + more + ["--one"]
+            let arguments = ["driver", "test", path] + option.flatMap { ["--option", $0] } + more + ["--isolation", isIsolated ? "process" : "none", "--one"]
             var suite = Suite(
                 library: path, options: options, rules: try chosen(path), exceptions: with.isEmpty ? declared : Exceptions(), program: program, arguments: arguments)
             suite.jobs = jobs

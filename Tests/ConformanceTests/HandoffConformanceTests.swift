@@ -14,7 +14,7 @@ struct HandoffConformanceTests {
         var suite = Suite(
             library: subjects[0].path, options: [], rules: rules, exceptions: Exceptions(), program: Conformance.baton, arguments: arguments)
         suite.jobs = 2
-        suite.timeout = 120
+        suite.timeout = 240
         return try suite.run()
     }
 

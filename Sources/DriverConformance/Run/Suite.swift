@@ -57,9 +57,9 @@ public struct Suite: Sendable {
     }
 
     /// In the child: runs one rule's check and writes its result to the parent; gives the exit status.
-    public static func check(_ rule: Rule, library: String, options: [(String, String)], search: DriverSearch = .standard()) -> Int32 {
+    public static func check(_ rule: Rule, library: String, options: [(String, String)], isolation: Isolation? = nil, search: DriverSearch = .standard()) -> Int32 {
         report {
-            let subject = try Subject(path: library, options: options, catalog: DriverCatalog(search: search))
+            let subject = try Subject(path: library, options: options, catalog: DriverCatalog(search: search), isolation: isolation)
             do { return try rule.check(subject).words } catch let gap as NotOffered { return gap.words }
         }
     }

@@ -25,7 +25,10 @@ static int defect = -1;
 static int find_defect(void) {
   Dl_info info;
   if (dladdr((void *)&find_defect, &info) == 0 || info.dli_fname == NULL) return 0;
-  const char *number = strstr(info.dli_fname, "-mutant-d");
+  // A host may open the file first and load what it has opened: the name is then where /proc leads.
+  char name[4096] = {0};
+  if (strncmp(info.dli_fname, "/proc/", 6) != 0 || readlink(info.dli_fname, name, sizeof name - 1) < 0) strncpy(name, info.dli_fname, sizeof name - 1);
+  const char *number = strstr(name, "-mutant-d");
   return number == NULL ? 0 : atoi(number + strlen("-mutant-d"));
 }
 
