@@ -10,7 +10,7 @@ PACKAGES = libffi-dev pkg-config python3-pip
 BENCH = .build/bench
 REPEATS ?= 5
 
-.PHONY: run test build model setup clean bench soak fuzz
+.PHONY: run test build model setup clean bench soak mutants fuzz
 
 run: build model
 	@echo
@@ -23,6 +23,11 @@ test: setup
 	.build/debug/baton model pull
 	@set -o pipefail; swift test --skip-build 2>&1 | grep -v -E '^◇ |^✔ Test (case )?passing' | tee .build/test.log \
 	  || { echo; echo "What failed (the whole log: .build/test.log):"; grep -E '^✘' .build/test.log | cut -c1-800; exit 1; }
+
+# Every rule of the contract against every broken driver: each must fail its own rule and no other. `make test` runs a sample of this.
+mutants: setup
+	swift build --build-tests
+	BATON_MUTANTS=full swift test --skip-build --filter MutantTests
 
 # Baton beside llama.cpp on this machine: a table, bench.json and bench.svg. The peer is built from PyPI's llama-cpp-python into a cache.
 bench: build model

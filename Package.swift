@@ -94,6 +94,9 @@ let package = Package(
         .target(name: "CHost"),
         .target(name: "CIsolation", dependencies: ["CDriver"], cSettings: [.unsafeFlags(["-Wall", "-Wextra", "-Werror"])]),
 
+        // What `baton driver new` writes, embedded. Its sources are the templates.
+        .target(name: "CTemplates", exclude: ["kit", "embed.py"]),
+
         // Floor 1: pure values, and the one door to C.
         .target(name: "Pipeline", dependencies: ["CHost", "Yams"], swiftSettings: house),
         .target(name: "Model", dependencies: [crypto], swiftSettings: house),
@@ -104,6 +107,9 @@ let package = Package(
         .target(name: "Engine", dependencies: ["CHost", "Pipeline", "Model", "Tokens", "Driver", log], swiftSettings: house),
 
         .target(name: "DriverConformance", dependencies: ["CDriver", "Driver"], swiftSettings: house),
+
+        // Floor 3: drivers held to one another, over the engine's own handoff.
+        .target(name: "HandoffConformance", dependencies: ["Driver", "Model", "Engine", "DriverConformance"], swiftSettings: house),
 
         // Floor 3: what callers reach over HTTP, and what asks as they do.
         .target(
@@ -134,7 +140,7 @@ let package = Package(
         .executableTarget(
             name: "baton",
             dependencies: [
-                "CHost", "Pipeline", "Model", "Tokens", "Driver", "Engine", "DriverConformance", "Server", log,
+                "CHost", "CTemplates", "Pipeline", "Model", "Tokens", "Driver", "Engine", "DriverConformance", "HandoffConformance", "Server", log,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: house),
@@ -157,7 +163,7 @@ let package = Package(
         .testTarget(name: "DeviceModelTests", dependencies: ["Driver", "TestKit"], swiftSettings: house),
         .testTarget(name: "CPUDriverTests", dependencies: ["Driver", "TestKit", "CDriver"], swiftSettings: house),
         .testTarget(name: "HouseTests", swiftSettings: house),
-        .testTarget(name: "ConformanceTests", dependencies: ["DriverConformance", "TestKit", "BuildKit", "baton", "baton-driver-host"], swiftSettings: house),
+        .testTarget(name: "ConformanceTests", dependencies: ["DriverConformance", "HandoffConformance", "CTemplates", "TestKit", "BuildKit", "baton", "baton-driver-host"], swiftSettings: house),
         .testTarget(name: "BedrockTests", dependencies: ["Server", "Engine", "Tokens", "TestKit", "BuildKit", "baton", crypto, .product(name: "NIOCore", package: "swift-nio"), .product(name: "HTTPTypes", package: "swift-http-types")], swiftSettings: house),
         .testTarget(name: "BatonTests", dependencies: ["TestKit", "BuildKit", "baton"], swiftSettings: house),
         .testTarget(name: "DriverTests", dependencies: ["Driver", "BuildKit", "TestKit"], swiftSettings: house),

@@ -17,7 +17,15 @@ public struct Rule: Sendable {
     }
 
     /// "D7".
-    public var id: String { "D\(number)" }
+    public var id: String { name ?? "D\(number)" }
+    /// Of a rule that is not the contract's own.
+    private var name: String?
+
+    /// A rule that is not of one driver alone; whoever makes it checks it in the child process.
+    public init(id: String, header: String, sentence: String) {
+        self.init(0, header, sentence) { _ in throw Broken("\(id) is not a rule of one driver") }
+        name = id
+    }
 
     /// The rule called `id`, in either case.
     public static func named(_ id: String) -> Rule? { all.first { $0.id == id.uppercased() } }

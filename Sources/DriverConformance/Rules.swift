@@ -74,7 +74,7 @@ extension Rule {
         Rule(54, "program.h", "A queue holds queue_depth submits; one more is refused with RESOURCE_EXHAUSTED.", Checks.fullQueuesRefuse),
         Rule(55, "program.h", "Threads that submit at the same time do not disturb one another.", Checks.threadsDoNotMeet),
         Rule(56, "program.h", "What a batch points to may be reused as soon as submit has returned.", Checks.argumentsAreCopied),
-        Rule(57, "program.h", "Opening, compiling, running and releasing again and again takes no more memory.", Checks.nothingLeaks),
+        Rule(57, "program.h", "Opening, compiling, running and releasing again and again takes no more memory, descriptors or threads.", Checks.nothingLeaks),
     ]
 
     private static let kv = [

@@ -1,13 +1,15 @@
 import ArgumentParser
 import Driver
 import DriverConformance
+import HandoffConformance
+import Model
 import FoundationEssentials
 
 /// What a driver's author uses.
 struct DriverCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "driver", abstract: "Tests, signs and verifies drivers, and replays recorded runs on them.",
-        subcommands: [DriverTest.self, DriverReplay.self, DriverKeygen.self, DriverSign.self, DriverVerify.self])
+        commandName: "driver", abstract: "Writes, tests, signs and verifies drivers, and replays recorded runs on them.",
+        subcommands: [DriverNew.self, DriverTest.self, DriverReplay.self, DriverKeygen.self, DriverSign.self, DriverVerify.self])
 }
 
 struct DriverTest: ParsableCommand {
@@ -26,6 +28,10 @@ struct DriverTest: ParsableCommand {
               baton driver test ./libbaton-acme.so
               baton driver test ./libbaton-acme.so --option chips=2 --only D39,D52
               baton driver test ./libbaton-acme.so --json --junit conformance.xml
+              baton driver test ./libbaton-acme.so --with ./libbaton-other.so
+
+            With --with the rules are those of a handoff, H1 to H\(HandoffRule.all.count), for every ordered pair of the drivers, each with itself included: what is prefilled
+            on A and decoded on B equals A alone.
 
             EXIT CODES
               0 every rule is kept    1 a rule is broken    2 the library or a file cannot be read    64 the command line is wrong
@@ -39,6 +45,9 @@ struct DriverTest: ParsableCommand {
     @Option(help: "The exceptions, in place of conformance.json beside the library.", completion: .file(extensions: ["json"])) var exceptions: String?
     @Option(help: "Checks that run at once. Those that measure time are surest alone.") var jobs = 1
     @Option(help: "Seconds after which a check has failed.") var timeout = 60
+    @Option(help: ArgumentHelp("Another driver: KV is handed over between this one and those, each way. Options of its device follow, as LIB,key=value.", valueName: "lib"))
+    var with: [String] = []
+    @Option(help: "The model for --with, in place of small ones made of random weights.", completion: .file(extensions: ["gguf"])) var model: String?
     @Option(help: ArgumentHelp("Run the driver in a process of its own, as devices with this in a manifest do: none, process.", valueName: "how")) var isolation: String?
     @Option(help: .hidden) var one: String?
 
@@ -70,8 +79,31 @@ struct DriverTest: ParsableCommand {
         guard verdicts.isConformant else { throw ExitCode(1) }
     }
 
+    /// The drivers that hand over to one another; nil where one is tested by itself.
+    private func handoffs(_ path: String) throws -> HandoffConformance? {
+        guard !with.isEmpty else { return nil }
+        let others = try with.map { text in
+            let parts = text.split(separator: ",").map(String.init)
+            let library = Files.absolute(parts.first ?? text, against: Files.currentDirectory)
+            guard FileManager.default.isReadableFile(atPath: library) else { throw Failure(code: 2, "\(parts.first ?? text): cannot be read; give the path of a driver's library") }
+            return HandoffSubject(path: library, options: try parts.dropFirst().map(Self.pair))
+        }
+        return HandoffConformance([HandoffSubject(path: path, options: options)] + others)
+    }
+
+    private static func pair(_ text: String) throws -> (String, String) {
+        let parts = text.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+        guard parts.count == 2 else { throw Failure(code: 64, "option \(text) has no '='; write key=value") }
+        return (String(parts[0]), String(parts[1]))
+    }
+
     /// In a child: one rule.
     private func check(_ id: String, _ path: String) throws {
+        if let handoffs = try handoffs(path) {
+            let file = try model.map { try ModelFile(path: Files.absolute($0, against: Files.currentDirectory)) }
+            guard let status = handoffs.check(id, model: file) else { throw Failure(code: 2, "there is no rule \(id)") }
+            throw ExitCode(status)
+        }
         guard let rule = Rule.named(id) else { throw Failure(code: 2, "there is no rule \(id); they are D1 to D\(Rule.all.count)") }
         throw ExitCode(Suite.check(rule, library: path, options: options, isolation: isIsolated ? Isolation() : nil))
     }
@@ -80,8 +112,10 @@ struct DriverTest: ParsableCommand {
         do {
             let declared = try exceptions.map { try Exceptions(reading: $0) } ?? Exceptions.beside(path)
             let program = (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")) ?? CommandLine.arguments[0]
-            let arguments = ["driver", "test", path] + option.flatMap { ["--option", $0] } + ["--isolation", isIsolated ? "process" : "none", "--one"]
-            var suite = Suite(library: path, options: options, rules: try chosen(), exceptions: declared, program: program, arguments: arguments)
+            let more = with.flatMap { ["--with", $0] } + (model.map { ["--model", $0] } ?? [])
+            let arguments = ["driver", "test", path] + option.flatMap { ["--option", $0] } + more + ["--isolation", isIsolated ? "process" : "none", "--one"]
+            var suite = Suite(
+                library: path, options: options, rules: try chosen(path), exceptions: with.isEmpty ? declared : Exceptions(), program: program, arguments: arguments)
             suite.jobs = jobs
             suite.timeout = timeout
             let bar = ProgressBar()
@@ -94,7 +128,11 @@ struct DriverTest: ParsableCommand {
         } catch let error as ConformanceError { throw Failure(code: 2, error.description) }
     }
 
-    private func chosen() throws -> [Rule] {
+    private func chosen(_ path: String) throws -> [Rule] {
+        if let handoffs = try handoffs(path) {
+            let wanted = only.map { Set($0.uppercased().split(separator: ",")) }
+            return handoffs.rules.filter { rule in wanted?.contains { rule.id.hasPrefix("\($0):") } ?? true }
+        }
         guard let only else { return Rule.all }
         return try only.split(separator: ",").map { id in
             guard let rule = Rule.named(String(id)) else { throw Failure(code: 2, "there is no rule \(id); they are D1 to D\(Rule.all.count)") }

@@ -13,7 +13,7 @@ enum Conformance {
         let arguments = ["driver", "test", library] + options.flatMap { ["--option", "\($0.0)=\($0.1)"] } + (isIsolated ? ["--isolation", "process"] : []) + ["--one"]
         var suite = Suite(library: library, options: options, rules: rules, exceptions: exceptions, program: baton, arguments: arguments)
         suite.jobs = jobs
-        suite.timeout = isIsolated ? 60 : 20
+        suite.timeout = 240
         return try suite.run()
     }
 

@@ -8,10 +8,16 @@ struct FloorTests {
     private static let allowed: [String: Set<String>] = [
         "Pipeline": ["CHost"], "Model": [], "Tokens": [], "Driver": ["CDriver", "CFFI", "CHost", "CIsolation"], "Engine": ["CHost", "Pipeline", "Model", "Tokens", "Driver"],
         "baton-driver-host": ["Driver"], "DriverKit": ["CDriver"], "DriverConformance": ["CDriver", "Driver"],
+        "HandoffConformance": ["Driver", "Model", "Engine", "DriverConformance"],
         "Server": ["CHost", "Pipeline", "Model", "Tokens", "Driver", "Engine"], "LoadGenerator": [],
-        "baton": ["CHost", "Pipeline", "Model", "Tokens", "Driver", "Engine", "DriverConformance", "Server", "LoadGenerator"],
+        "baton": [
+            "CHost", "CTemplates", "Pipeline", "Model", "Tokens", "Driver", "Engine", "DriverConformance", "HandoffConformance", "Server", "LoadGenerator",
+        ],
     ]
-    private static let ours: Set<String> = ["CDriver", "CFFI", "CHost", "CIsolation", "CLibFFI", "Pipeline", "Model", "Tokens", "Driver", "Engine", "DriverKit", "DriverConformance", "CPUKernels", "Server", "LoadGenerator"]
+    private static let ours: Set<String> = [
+        "CDriver", "CFFI", "CHost", "CIsolation", "CTemplates", "CLibFFI", "Pipeline", "Model", "Tokens", "Driver", "Engine", "DriverKit", "DriverConformance",
+        "HandoffConformance", "CPUKernels", "Server", "LoadGenerator",
+    ]
 
     private static func sources(_ folder: String) -> [(path: String, text: String)] {
         let base = root + "/" + folder

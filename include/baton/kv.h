@@ -63,7 +63,7 @@ typedef struct baton_kv_table {
   uint32_t reserved;
 
   /// The exchange layouts for pools like `desc`, best first: those it exports, or with `importing` 1 those it imports. Writes at most
-  /// `capacity` (elements sizeof(baton_kv_layout) apart; `out` may be null when it is 0) and, on success, the full count. Needs no open device. Does not block. Any thread. Since: 1.0
+  /// `capacity`, as far apart as the first one's `size`, which the caller fills in, says (`out` may be null when it is 0) and, on success, the full count. Needs no open device. Does not block. Any thread. Since: 1.0
   baton_code (*layouts)(const baton_options *options, const baton_kv_pool_desc *desc, uint32_t importing, baton_kv_layout *out, uint32_t capacity,
                         uint32_t *count, baton_status *status);
 

@@ -177,7 +177,7 @@ struct baton_program_table {
 // D54: A queue holds queue_depth submits; one more is refused with RESOURCE_EXHAUSTED.
 // D55: Threads that submit at the same time do not disturb one another.
 // D56: What a batch points to may be reused as soon as submit has returned.
-// D57: Opening, compiling, running and releasing again and again takes no more memory.
+// D57: Opening, compiling, running and releasing again and again takes no more memory, descriptors or threads.
 
 #ifdef __cplusplus
 }

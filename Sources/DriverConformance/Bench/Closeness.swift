@@ -44,4 +44,14 @@ enum Closeness {
         let words = worst.map { "element \($0.offset) is \($0.element.0) and should be \($0.element.1)" } ?? "there are \(found.count) values and should be \(wanted.count)"
         throw Broken("\(what): \(words); the difference is \(gap) of the largest value, \(tolerance) is allowed")
     }
+
+    /// Throws where one element is farther from what it should be than `tolerance` of that element, or of the least number that counts. What is not a
+    /// number has to be none; an infinity has to be the same.
+    static func holdEach(_ what: String, _ found: [Float], to wanted: [Float], _ tolerance: Float) throws {
+        guard found.count == wanted.count else { throw Broken("\(what): there are \(found.count) values and should be \(wanted.count)") }
+        for (index, (a, b)) in zip(found, wanted).enumerated() {
+            let isSame = b.isNaN ? a.isNaN : b.isInfinite ? a == b : abs(a - b) <= tolerance * max(abs(b), 1e-6)
+            try require(isSame, "\(what): element \(index) is \(a) and should be \(b)")
+        }
+    }
 }

@@ -132,9 +132,28 @@ extension Checks {
             room[1].reserved = 0xC3C3
             try call("kv layouts with room for one") { status in subject.withOptions { list($0, &desc, importing ? 1 : 0, &room, 1, &count, status) } }
             try require(room[1].reserved == 0xC3C3 && room[1].dtype == 0, "with room for one layout a second was written")
+            try spreadLayouts(subject, &desc, importing, layouts.all)
             told = layouts.all.map(Layouts.text)
         }
         return Note(told.joined(separator: " "))
+    }
+
+    /// A later host's layouts are longer: the second lies where the first one's size says.
+    private static func spreadLayouts(_ subject: Subject, _ desc: inout baton_kv_pool_desc, _ importing: Bool, _ all: [baton_kv_layout]) throws {
+        guard all.count > 1 else { return }
+        let list = try slot(try subject.kvTable().layouts, "kv.layouts")
+        let stride = MemoryLayout<baton_kv_layout>.size + 24
+        var room = [UInt32](repeating: 0, count: 2 * stride / 4)
+        (room[0], room[stride / 4]) = (UInt32(stride), UInt32(stride))
+        var count: UInt32 = 0
+        let second = try room.withUnsafeMutableBytes { bytes in
+            let out = bytes.baseAddress?.assumingMemoryBound(to: baton_kv_layout.self)
+            try call("kv layouts with room for two longer ones") { status in subject.withOptions { list($0, &desc, importing ? 1 : 0, out, 2, &count, status) } }
+            return bytes.loadUnaligned(fromByteOffset: stride, as: baton_kv_layout.self)
+        }
+        try require(
+            second.dtype == all[1].dtype && Layouts.axes(second) == Layouts.axes(all[1]),
+            "in an array of layouts of \(stride) bytes the second is not \(stride) bytes after the first")
     }
 
     /// D60
@@ -148,6 +167,7 @@ extension Checks {
             var random = Random(60)
             let inputs = Dictionary(uniqueKeysWithValues: stage.inputs.map { ($0, random.units(tokens * stage.tensors[$0].columns)) })
             let blocks: [UInt32] = [11, 4]
+            try fill(job, blocks, min(2 * job.blockTokens, 60))
             _ = try job.run(Feed([.init(tokens: [UInt32](repeating: 0, count: tokens), blocks: blocks)]), inputs)
             let planes = stage.inputs[1...].map { inputs[$0] ?? [] }
             for layout in try Layouts(job, importing: false).all where Int(layout.block_tokens) == job.blockTokens && layout.scale_mode == 0 && layout.rope_style == 1 {
@@ -157,6 +177,12 @@ extension Checks {
             }
         }
         return Note("\(seen) pairs of pool and layout")
+    }
+
+    /// Leaves the KV of a longer sequence in the blocks, which must not go out with a shorter one's.
+    private static func fill(_ job: Job, _ blocks: [UInt32], _ tokens: Int) throws {
+        let inputs = Dictionary(uniqueKeysWithValues: job.stage.inputs.map { ($0, [Float](repeating: 9, count: tokens * job.stage.tensors[$0].columns)) })
+        _ = try job.run(Feed([.init(tokens: [UInt32](repeating: 0, count: tokens), blocks: blocks)]), inputs)
     }
 
     private static func hold(_ layout: baton_kv_layout, _ found: [Float], _ planes: [[Float]], _ tokens: Int, _ tolerance: Float) throws {

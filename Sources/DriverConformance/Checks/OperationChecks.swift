@@ -3,11 +3,30 @@ import CDriver
 /// Every operation over random shapes and edge values, against the plain reference.
 extension Checks {
     private static let edges: [Float] = [0, -0, 1e-30, -1e-30, 1, -1, 60, -60, 1e4, -1e4, 0.5, 3.14159]
+    /// Edges with what is no number, what is infinite, and the largest there is.
+    private static let extremes: [Float] = edges + [.nan, .infinity, .greatestFiniteMagnitude, 1e-20, .nan, 1]
+
+    /// Holds every element by itself to the reference: `values` in each place of the first input, beside a shuffle of them in the second.
+    private static func compareEach(_ bench: Bench, _ stage: Stage, _ values: [Float], _ tolerance: Float, name: String) throws {
+        let job = try Job(bench, stage)
+        let count = 3
+        guard count <= Int(bench.info.max_batch_tokens) else { return }
+        var random = Random(UInt64(name.utf8.count))
+        var inputs: [Int: [Float]] = [:]
+        for (place, tensor) in stage.inputs.enumerated() {
+            let order = place == 0 ? values.indices.map(UInt32.init) : random.shuffled(values.count)
+            inputs[tensor] = (0..<count * stage.tensors[tensor].columns).map { values[Int(order[$0 % values.count])] }
+        }
+        var reference = Reference()
+        let feed = Feed(plain: count)
+        let wanted = reference.run(stage, feed, inputs: inputs)[stage.outputs[0]] ?? []
+        try Closeness.holdEach(name, try job.output(feed, inputs), to: wanted, tolerance)
+    }
 
     /// Runs a stage on random inputs of several token counts and holds it to the reference.
     @discardableResult
     private static func compare(
-        _ bench: Bench, _ stage: Stage, _ tolerance: Float, counts: [Int] = [1, 2, 7, 33], edges: Bool = false, rows: (Int) -> [UInt32]? = { _ in nil },
+        _ bench: Bench, _ stage: Stage, _ tolerance: Float, counts: [Int] = [1, 2, 7, 33], rows: (Int) -> [UInt32]? = { _ in nil },
         tokens: Int = 1, scale: Float = 1, name: String
     ) throws -> Float {
         let job = try Job(bench, stage)
@@ -17,7 +36,7 @@ extension Checks {
             var inputs: [Int: [Float]] = [:]
             for tensor in stage.inputs {
                 let columns = stage.tensors[tensor].columns
-                inputs[tensor] = (0..<count * columns).map { edges && $0 < Self.edges.count ? Self.edges[$0] : random.unit() * scale }
+                inputs[tensor] = random.units(count * columns, scale: scale)
             }
             let feed = Feed([.init(tokens: random.indices(count, below: tokens))], rows: rows(count))
             var reference = Reference()
@@ -81,7 +100,24 @@ extension Checks {
                 worst = max(worst, try compare(bench, stage, outputs == 1 ? tolerance * 3 : tolerance, name: name))
             }
         }
+        try rowsAreApart(bench)
         return Note("weights \(weightTypes(bench).map(Encoding.name).joined(separator: " ")); largest difference \(worst) of \(tolerance)")
+    }
+
+    /// What is no number in one row stays in it.
+    private static func rowsAreApart(_ bench: Bench) throws {
+        var stage = Stage()
+        var random = Random(370)
+        let x = stage.input(Stage.tokens, 64)
+        stage.make(.linear, [x, stage.weight("w", [40, 64], random.units(40 * 64))], Stage.tokens, 40, output: true)
+        let job = try Job(bench, stage)
+        var values = random.units(3 * 64)
+        let clean = try job.output(Feed(plain: 3), [x: values])
+        values[64 + 9] = .nan
+        let found = try job.output(Feed(plain: 3), [x: values])
+        for row in [0, 2] {
+            try Closeness.hold("row \(row) of three, where row 1 has a NaN", Array(found[row * 40..<(row + 1) * 40]), to: Array(clean[row * 40..<(row + 1) * 40]), 1e-5)
+        }
     }
 
     /// D38
@@ -107,8 +143,13 @@ extension Checks {
         let bench = try Bench(subject)
         let tolerance = Closeness.attention(bench)
         var worst: Float = 0
-        for (name, window, cap, scale) in [("attention", UInt32(0), Float(0), Float(0.25)), ("attention in a window of 5", 5, 0, 0.25), ("attention capped at 2", 0, 2, 1)] {
-            let stage = Stages.attention { $0.window = window; $0.cap = cap; $0.scale = scale }
+        let plain = (4, 2, 16)
+        for (name, shape, window, cap, scale) in [
+            ("attention", plain, UInt32(0), Float(0), Float(0.25)), ("attention in a window of 5", plain, 5, 0, 0.25), ("attention capped at 2", plain, 0, 2, 1),
+            ("attention of 6 heads over 3 of 24", (6, 3, 24), 0, 0, 0.2), ("attention of 5 heads over 1 of 40", (5, 1, 40), 7, 0, 0.15),
+            ("attention of 3 heads over 3 of 8", (3, 3, 8), 0, 5, 0.5),
+        ] {
+            let stage = Stages.attention(shape) { $0.window = window; $0.cap = cap; $0.scale = scale }
             let job = try Job(bench, stage)
             var reference = Reference()
             var random = Random(39)
@@ -130,7 +171,9 @@ extension Checks {
     /// D40
     static func swiglu(_ subject: Subject) throws -> Note {
         let stage = Stages.single(.swiglu, columns: [48, 48], to: 48)
-        return text(try compare(try Bench(subject), stage, Closeness.exact, edges: true, name: "swiglu"), Closeness.exact)
+        let bench = try Bench(subject)
+        try compareEach(bench, stage, edges.map { $0 == -60 ? -9 : max($0, -20) } + [.nan], 1e-4, name: "swiglu of edge values")
+        return text(try compare(bench, stage, Closeness.exact, scale: 4, name: "swiglu"), Closeness.exact)
     }
 
     /// D41
@@ -141,7 +184,8 @@ extension Checks {
 
     private static func pairwise(_ subject: Subject, _ kind: Stage.Operation) throws -> Note {
         let bench = try Bench(subject)
-        var worst = try compare(bench, Stages.single(kind, columns: [40, 40], to: 40), Closeness.exact, edges: true, name: "\(kind)")
+        try compareEach(bench, Stages.single(kind, columns: [40, 40], to: 40), extremes, Closeness.exact, name: "\(kind) of edge values")
+        var worst = try compare(bench, Stages.single(kind, columns: [40, 40], to: 40), Closeness.exact, name: "\(kind)")
         var stage = Stage()
         var random = Random(41)
         let x = stage.input(Stage.tokens, 40)
@@ -153,13 +197,17 @@ extension Checks {
     /// D43
     static func scale(_ subject: Subject) throws -> Note {
         let stage = Stages.single(.scale, columns: [40], to: 40) { $0.scale = -1.75 }
-        return text(try compare(try Bench(subject), stage, Closeness.exact, edges: true, name: "scale by -1.75"), Closeness.exact)
+        let bench = try Bench(subject)
+        try compareEach(bench, stage, extremes, Closeness.exact, name: "scale of edge values")
+        return text(try compare(bench, stage, Closeness.exact, name: "scale by -1.75"), Closeness.exact)
     }
 
     /// D44
     static func softcap(_ subject: Subject) throws -> Note {
         let stage = Stages.single(.softcap, columns: [40], to: 40) { $0.cap = 7 }
-        return text(try compare(try Bench(subject), stage, Closeness.exact, edges: true, scale: 30, name: "softcap at 7"), Closeness.exact)
+        let bench = try Bench(subject)
+        try compareEach(bench, stage, extremes, 1e-4, name: "softcap of edge values")
+        return text(try compare(bench, stage, Closeness.exact, scale: 30, name: "softcap at 7"), Closeness.exact)
     }
 
     /// D45

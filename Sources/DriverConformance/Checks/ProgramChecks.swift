@@ -312,12 +312,24 @@ extension Checks {
             _ = try fleeting.timeline()
         }
         for _ in 0..<25 { try cycle() }
-        let before = residentBytes()
+        let before = (memory: residentBytes(), descriptors: entries("fd"), threads: entries("task"))
         for _ in 0..<60 { try cycle() }
-        let grown = residentBytes() - before
+        let grown = residentBytes() - before.memory
         let each = grown / 60
         try require(each < 64 << 10, "60 cycles of open, compile, run, allocate and release left \(grown >> 10) KiB, \(each >> 10) KiB each")
-        return Note("\(max(0, grown) >> 10) KiB in 60 cycles")
+        let (descriptors, threads) = (entries("fd") - before.descriptors, entries("task") - before.threads)
+        try require(descriptors < 30, "60 cycles of open, compile, run, allocate and release left \(descriptors) descriptors open")
+        try require(threads < 30, "60 cycles of open, compile, run, allocate and release left \(threads) threads")
+        return Note("\(max(0, grown) >> 10) KiB, \(descriptors) descriptors and \(threads) threads in 60 cycles")
+    }
+
+    /// What this process has open, or how many threads it has.
+    private static func entries(_ kind: String) -> Int {
+        guard let folder = opendir("/proc/self/\(kind)") else { return 0 }
+        defer { closedir(folder) }
+        var count = 0
+        while readdir(folder) != nil { count += 1 }
+        return count
     }
 
     /// Bytes of this process in memory.

@@ -28,16 +28,16 @@ enum Stages {
     }
 
     /// Attention alone: q, k and v are inputs.
-    static func attention(_ change: (inout baton_op) -> Void = { _ in }) -> Stage {
+    static func attention(_ shape: (heads: Int, kv: Int, dim: Int) = (4, 2, 16), _ change: (inout baton_op) -> Void = { _ in }) -> Stage {
         var stage = Stage()
         stage.layers = 1
-        stage.kvHeads = 2
-        stage.headDim = 16
-        let inputs = [64, 32, 32].map { stage.input(Stage.tokens, $0) }
-        stage.make(.attention, inputs, Stage.tokens, 64, output: true, layer: 0) { op in
-            op.heads = 4
-            op.kv_heads = 2
-            op.head_dim = 16
+        stage.kvHeads = shape.kv
+        stage.headDim = shape.dim
+        let inputs = [shape.heads, shape.kv, shape.kv].map { stage.input(Stage.tokens, $0 * shape.dim) }
+        stage.make(.attention, inputs, Stage.tokens, shape.heads * shape.dim, output: true, layer: 0) { op in
+            op.heads = UInt32(shape.heads)
+            op.kv_heads = UInt32(shape.kv)
+            op.head_dim = UInt32(shape.dim)
             op.scale = 0.25
             change(&op)
         }

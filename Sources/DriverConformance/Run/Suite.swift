@@ -58,13 +58,16 @@ public struct Suite: Sendable {
 
     /// In the child: runs one rule's check and writes its result to the parent; gives the exit status.
     public static func check(_ rule: Rule, library: String, options: [(String, String)], isolation: Isolation? = nil, search: DriverSearch = .standard()) -> Int32 {
-        let text: String
-        do {
+        report {
             let subject = try Subject(path: library, options: options, catalog: DriverCatalog(search: search), isolation: isolation)
-            text = "pass \(try rule.check(subject).words)"
-        } catch let gap as NotOffered {
-            text = "pass \(gap.words)"
-        } catch { text = "fail \(error)" }
+            do { return try rule.check(subject).words } catch let gap as NotOffered { return gap.words }
+        }
+    }
+
+    /// In a child: makes a check, writes what it says, or why it failed, to the parent, and ends the process: no driver has a say in how.
+    public static func report(_ check: () throws -> String) -> Int32 {
+        let text: String
+        do { text = "pass \(try check())" } catch { text = "fail \(error)" }
         let bytes = Array(text.utf8)
         _ = Glibc.write(descriptor, bytes, bytes.count)
         _exit(text.hasPrefix("pass") ? 0 : 1)

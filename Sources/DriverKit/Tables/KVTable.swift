@@ -11,7 +11,7 @@ extension DriverKit {
                 guard out != nil || capacity == 0 else { throw .invalid("layouts has room for \(capacity) and no array; pass one") }
                 let options = try Options(options, plugin.options)
                 let layouts = try plugin.definition.layouts(options, try KVPoolDescription(description), importing: importing != 0)
-                if let out { for (index, layout) in layouts.prefix(Int(capacity)).enumerated() { out[index] = layout.contract } }
+                if let out { DriverKit.give(layouts.prefix(Int(capacity)), to: out) }
                 count.pointee = UInt32(layouts.count)
             }
         }
@@ -32,6 +32,16 @@ extension DriverKit {
         addSharing(&table)
         addMoves(&table)
         return table
+    }
+
+    /// As far apart as the first one's size says.
+    private static func give(_ layouts: ArraySlice<KVLayout>, to out: UnsafeMutablePointer<baton_kv_layout>) {
+        let stride = out.pointee.size > 0 ? Int(out.pointee.size) : MemoryLayout<baton_kv_layout>.size
+        for (index, layout) in layouts.enumerated() {
+            let place = (UnsafeMutableRawPointer(out) + index * stride).assumingMemoryBound(to: baton_kv_layout.self)
+            place.pointee.size = UInt32(stride)
+            layout.contract.write(to: place)
+        }
     }
 
     private static func addSharing(_ table: inout baton_kv_table) {

@@ -1,0 +1,2 @@
+/// Matches libbaton-{{name}}.so and the note.
+let driverName = "{{name}}"
