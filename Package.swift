@@ -131,7 +131,7 @@ let package = Package(
         .executableTarget(
             name: "baton",
             dependencies: [
-                "CHost", "Pipeline", "Model", "Tokens", "Driver", "Engine", "DriverConformance", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                "CHost", "Pipeline", "Model", "Tokens", "Driver", "Engine", "DriverConformance", "LoadGenerator", .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: house),
 
@@ -145,6 +145,7 @@ let package = Package(
         .testTarget(name: "BatonTests", dependencies: ["TestKit", "BuildKit", "baton"], swiftSettings: house),
         .testTarget(name: "DriverTests", dependencies: ["Driver", "BuildKit", "TestKit"], swiftSettings: house),
         .testTarget(name: "EngineTests", dependencies: ["Engine", "TestKit"], swiftSettings: house),
+        .testTarget(name: "LoadGeneratorTests", dependencies: ["LoadGenerator"], swiftSettings: house),
         .testTarget(name: "ForeignFunctionTests", dependencies: ["Driver", "BuildKit"], swiftSettings: house),
         .testTarget(name: "ContractTests", dependencies: ["CDriver", "BuildKit"], swiftSettings: house),
         .testTarget(name: "DriverKitTests", dependencies: ["DriverKit", "CDriver"], swiftSettings: house),
