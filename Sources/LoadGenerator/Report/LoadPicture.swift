@@ -16,13 +16,13 @@ struct LoadPicture {
         picture.throughput()
         picture.latencies()
         picture.courses()
-        return picture.canvas.svg(height: picture.y + Self.margin, label: "Load test of \(report.model) at \(report.url)")
+        return picture.canvas.svg(height: picture.y + Self.margin, label: "\(report.name) under load at \(report.url)")
     }
 
     private func colour(_ index: Int) -> String { "c\(index % Canvas.colours)" }
 
     private mutating func head() {
-        canvas.text(Self.margin, 48, "\(report.model) under load", "title")
+        canvas.text(Self.margin, 48, "\(report.name) under load", "title")
         canvas.text(Self.margin, 70, [report.url, report.workload, report.date].filter { !$0.isEmpty }.joined(separator: "  ·  "), "dim")
         y = 70
         guard let level = report.level else { return }
@@ -86,27 +86,28 @@ struct LoadPicture {
     private mutating func percentiles(_ measure: ServiceLevel.Measure, _ title: String, _ x: Double, _ top: Double, _ width: Double) {
         let (left, right, high, low) = (x + 56, x + width - 8, top + 18, top + 196)
         canvas.text(x, top, title, "head")
-        let bound = report.level?.bound(measure).map(Double.init)
+        let bound = report.level?.bound(measure).map { Double($0) }
         let most = report.loads.compactMap { $0.at(99, measure) }.max() ?? 0
-        let axis = Axis(upTo: max(most, min(bound ?? 0, most * 3)) / 1e6)
+        let (unit, name) = most >= 10e9 ? (1e9, " s") : (1e6, " ms")
+        let axis = Axis(upTo: max(most, min(bound ?? 0, most * 3)) / unit)
         for tick in axis.ticks {
             let at = low - axis.share(tick) * (low - high)
             canvas.line([(left, at), (right, at)], "grid")
-            canvas.text(left - 8, at + 4, Figure.short(tick) + (tick == axis.most ? " ms" : ""), "dim figure", anchor: .end)
+            canvas.text(left - 8, at + 4, Figure.short(tick) + (tick == axis.most ? name : ""), "dim figure", anchor: .end)
         }
-        for tick in [0.0, 25, 50, 75, 90, 99] {
+        for tick in [0.0, 25, 50, 75, 99] {
             canvas.text(left + tick / 99 * (right - left), low + 18, "p\(Int(tick))", "dim figure", anchor: tick == 99 ? .end : .middle)
         }
         for (number, load) in report.loads.enumerated() {
             var points: [(x: Double, y: Double)] = []
             for percentile in 0...99 {
                 guard let value = load.at(Double(percentile), measure) else { continue }
-                points.append((left + Double(percentile) / 99 * (right - left), low - axis.share(value / 1e6) * (low - high)))
+                points.append((left + Double(percentile) / 99 * (right - left), low - axis.share(value / unit) * (low - high)))
             }
             canvas.line(points, colour(number))
         }
-        guard let bound, bound / 1e6 <= axis.most else { return }
-        let at = low - axis.share(bound / 1e6) * (low - high)
+        guard let bound, bound / unit <= axis.most else { return }
+        let at = low - axis.share(bound / unit) * (low - high)
         canvas.line([(left, at), (right, at)], "bound")
         canvas.text(left + 6, at - 5, "bound \(Figure.time(bound))", "boundText")
     }
@@ -151,6 +152,9 @@ struct LoadPicture {
 }
 
 extension LoadReport {
+    /// The model's name, without the folders of one that is a path.
+    var name: String { model.split(separator: "/").last.map(String.init) ?? model }
+
     /// The report as a picture.
     public var svg: String { LoadPicture.svg(self) }
 
@@ -163,7 +167,7 @@ extension LoadReport {
         return """
             <!doctype html>
             <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-            <title>\(Canvas.escaped(model)) under load</title>
+            <title>\(Canvas.escaped(name)) under load</title>
             <style>
             :root{color-scheme:light dark}body{margin:0 auto;max-width:1000px;font:14px system-ui,sans-serif;background:#fff;color:#1f2933}
             svg{width:100%;height:auto}.table{overflow-x:auto;margin:0 32px 32px}table{border-collapse:collapse;width:100%}

@@ -27,7 +27,8 @@ public struct LoadReport: Sendable, Encodable {
         try fields.encode(loads.map(LoadRow.init), forKey: .loads)
     }
 
-    static let head = ["load", "requests", "failed", "output tok/s", "req/s", "TTFT p50", "p99", "ITL p50", "p99", "TPOT p50", "E2E p50", "p99"]
+    /// Of tokens, those of completions.
+    static let head = ["load", "requests", "failed", "tok/s", "req/s", "TTFT p50", "p99", "ITL p50", "p99", "TPOT p50", "E2E p50", "p99"]
 
     /// A row for each load below a row of headings; times carry their units.
     public var table: [[String]] {

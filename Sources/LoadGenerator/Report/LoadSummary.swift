@@ -53,12 +53,14 @@ public struct LoadSummary: Sendable {
         guard end > begin, bins > 0 else { return }
         let span = Double(end - begin)
         func bin(_ time: UInt64) -> Int { min(bins - 1, Int(Double(time - min(time, begin)) / span * Double(bins))) }
+        /// The first part whose middle is not before `time`.
+        func middle(_ time: UInt64) -> Int { min(bins, Int((Double(time - min(time, begin)) / span * Double(bins) - 0.5).rounded(.up))) }
         texts = [Int](repeating: 0, count: bins)
         var changes = [Int](repeating: 0, count: bins + 1)
         for record in records {
             for time in record.arrivals { texts[bin(time)] += 1 }
-            changes[bin(record.intended)] += 1
-            if let ended = record.ended { changes[bin(ended) + 1] -= 1 }
+            changes[middle(record.intended)] += 1
+            if let ended = record.ended { changes[middle(ended)] -= 1 }
         }
         var now = 0
         inFlight = changes.prefix(bins).map { change in
