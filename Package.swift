@@ -48,11 +48,13 @@ extension DriverPlugin {
         let kernelTargets: [Target] = kernels.map {
             [.target(name: $0, path: "\(path)/kernels", cSettings: [.unsafeFlags(["-O3", "-Wall", "-Wextra", "-Werror"])])]
         } ?? []
-        let dependencies: [Target.Dependency] = ["DriverKit", "CDriver"] + (kernels.map { [.target(name: $0)] } ?? [])
+        let note = Target.target(name: "\(module)Note", dependencies: ["CDriver"], path: "\(path)/note", publicHeadersPath: ".")
+        let dependencies: [Target.Dependency] = ["DriverKit", "CDriver", .target(name: note.name)] + (kernels.map { [.target(name: $0)] } ?? [])
         return kernelTargets + [
+            note,
             .target(
                 name: module, dependencies: dependencies, path: path,
-                exclude: ["README.md"] + (kernels == nil ? [] : ["kernels"]),
+                exclude: ["README.md", "note"] + (kernels == nil ? [] : ["kernels"]),
                 swiftSettings: house, linkerSettings: oneSymbol)
         ]
     }
@@ -131,7 +133,8 @@ let package = Package(
         .executableTarget(
             name: "baton",
             dependencies: [
-                "CHost", "Pipeline", "Model", "Tokens", "Driver", "Engine", "DriverConformance", "LoadGenerator", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                "CHost", "Pipeline", "Model", "Tokens", "Driver", "Engine", "DriverConformance", "Server", "LoadGenerator", log,
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: house),
 

@@ -9,7 +9,11 @@
 #include <string.h>
 
 #define NAME "null"
+#define VERSION "1.0.0"
 #define TEXT(literal) {literal, sizeof(literal) - 1}
+
+/// What the host reads from the file before it loads it. It says what the entry says.
+BATON_DRIVER_NOTE(NAME, VERSION, 1, 0, BATON_ABI_MAJOR, BATON_ABI_MINOR);
 
 /// The contract this driver speaks. It needs nothing newer than 1.0, and speaks any minor of major 1: minors only add.
 static const baton_version oldest = {1, 0};
@@ -364,7 +368,7 @@ BATON_EXPORT baton_code baton_driver_entry(const baton_host *with, baton_driver 
   if (agreed) {
     memcpy(&host, with, with->size < sizeof host ? with->size : sizeof host);
     driver.name = (baton_string)TEXT(NAME);
-    driver.version = (baton_string)TEXT("1.0.0");
+    driver.version = (baton_string)TEXT(VERSION);
     driver.vendor = (baton_string)TEXT("Baton");
     driver.device = &device_table;
     driver.buffer = &buffer_table;

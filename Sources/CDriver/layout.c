@@ -87,6 +87,27 @@ VALUE(BATON_Q4_0, 16);
 VALUE(BATON_Q4_1, 17);
 VALUE(BATON_Q8_0, 18);
 
+// note.h
+
+VALUE(BATON_NOTE_TYPE, 1);
+VALUE(sizeof BATON_NOTE_OWNER, 6);
+
+SIZE(baton_note, 152);
+FIELD(baton_note, size, 0, 4);
+FIELD(baton_note, reserved, 4, 4);
+FIELD(baton_note, abi_min, 8, 8);
+FIELD(baton_note, abi_max, 16, 8);
+FIELD(baton_note, name, 24, 32);
+FIELD(baton_note, version, 56, 32);
+FIELD(baton_note, build, 88, 64);
+
+SIZE(baton_note_record, 172);
+FIELD(baton_note_record, owner_size, 0, 4);
+FIELD(baton_note_record, note_size, 4, 4);
+FIELD(baton_note_record, type, 8, 4);
+FIELD(baton_note_record, owner, 12, 8);
+FIELD(baton_note_record, note, 20, 152);
+
 // driver.h
 
 VALUE(BATON_LOG_DEBUG, 1);

@@ -2,7 +2,7 @@ import ArgumentParser
 
 /// The command. It wires; everything it prints is computed below.
 @main
-struct Baton: ParsableCommand {
+struct Baton: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "baton",
         abstract: "Runs language models with prefill and decode on different accelerators.",
@@ -12,6 +12,7 @@ struct Baton: ParsableCommand {
             EXAMPLES
               baton run Examples/disaggregated.yaml --prompt "What is gravity?"
               baton explain Examples/disaggregated.yaml --svg plan.svg
+              baton serve Examples/disaggregated.yaml --port 8080
               baton bench Examples/aggregated.yaml -p 512 -n 128
               baton drivers --json
               baton call libm.so.6 'f64 cos(f64)' 0.5
@@ -28,15 +29,15 @@ struct Baton: ParsableCommand {
             """,
         version: "1.0.0",
         subcommands: [
-            Run.self, ScoreCommand.self, Tokenize.self, Explain.self, Drivers.self, Devices.self, Bench.self, Call.self, ModelCommand.self,
-            DriverCommand.self,
+            Run.self, Serve.self, ScoreCommand.self, Tokenize.self, Explain.self, Drivers.self, Devices.self, Bench.self, Call.self, ModelCommand.self,
+            DriverCommand.self, KeysCommand.self,
         ])
 
     /// Failures are one line on standard error; the exit code says whose they are.
-    static func main() {
+    static func main() async {
         do {
             var command = try parseAsRoot()
-            try command.run()
+            if var command = command as? any AsyncParsableCommand { try await command.run() } else { try command.run() }
         } catch let failure as Failure {
             Terminal.fail(failure)
         } catch {

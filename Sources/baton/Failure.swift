@@ -4,6 +4,7 @@ import Engine
 import Glibc
 import Model
 import Pipeline
+import Server
 import Tokens
 
 /// What ends the command: one line, and an exit code.
@@ -19,18 +20,20 @@ struct Failure: Error {
 
     /// Runs `body` and turns every typed error of the floors below into a failure.
     static func wrapping<R>(_ body: () throws -> R) throws -> R {
-        do { return try body() } catch let error as Failure { throw error } catch let error as EngineError {
-            throw Failure(code: error.kind == .usage || error.kind == .placement ? 2 : 1, error.description)
-        } catch let error as DriverError {
-            throw Failure(code: 1, error.description)
-        } catch let error as ModelError {
-            throw Failure(code: 2, error.description)
-        } catch let error as TokensError {
-            throw Failure(code: 2, error.description)
-        } catch let error as ForeignError {
-            throw Failure(code: 2, error.description)
-        } catch let error as ManifestError {
-            throw Failure(code: 2, error.description)
+        do { return try body() } catch { throw of(error) }
+    }
+
+    /// An error of the floors below as a failure; others as they are.
+    static func of(_ error: any Error) -> any Error {
+        switch error {
+        case let error as EngineError: Failure(code: error.kind == .usage || error.kind == .placement ? 2 : 1, error.description)
+        case let error as DriverError: Failure(code: 1, error.description)
+        case let error as ModelError: Failure(code: 2, error.description)
+        case let error as TokensError: Failure(code: 2, error.description)
+        case let error as ForeignError: Failure(code: 2, error.description)
+        case let error as ManifestError: Failure(code: 2, error.description)
+        case let error as ServerError: Failure(code: 2, error.description)
+        default: error
         }
     }
 }

@@ -28,11 +28,11 @@ struct Session {
     }
 
     /// Where each stage goes, for `sequences` of `context` tokens (nil: the manifest's) at once. Opens no device.
-    func place(context: Int? = nil, sequences: Int = 1) throws -> Placement {
+    func place(context: Int? = nil, sequences: Int = 1, kvTokens: Int? = nil) throws -> Placement {
         try Placement(
             model: model, prefill: devices(of: graph.prefill, "prefill"), decode: devices(of: graph.decode, "decode"),
             wire: DType(name: graph.handoff.dtype.value.rawValue), context: context ?? graph.manifest.context?.value, sequences: sequences,
-            catalog: catalog)
+            kvTokens: kvTokens, catalog: catalog)
     }
 
     private func devices(of stage: Graph.Node, _ name: String) -> StageDevices {
@@ -52,13 +52,17 @@ struct Session {
         let bar = ProgressBar()
         defer { bar.clear() }
         var settings = Engine.Settings()
-        settings.handoff = HandoffSettings(
-            overlapsLayers: graph.handoff.overlap.value == .layer, checksum: graph.handoff.checksum.value,
-            deadline: graph.handoff.deadlineNanoseconds, recomputes: graph.handoff.onFailure.value == .recompute)
+        settings.handoff = handoff
         settings.routing = routing
         return try Engine(
             opening: try place(), tokenizer: tokenizer, settings: settings, filters: try hooks(),
             progress: { label, fraction in bar.report("readying \(label)", fraction) })
+    }
+
+    var handoff: HandoffSettings {
+        HandoffSettings(
+            overlapsLayers: graph.handoff.overlap.value == .layer, checksum: graph.handoff.checksum.value,
+            deadline: graph.handoff.deadlineNanoseconds, recomputes: graph.handoff.onFailure.value == .recompute)
     }
 
     var routing: Route.Mode { Route.Mode(rawValue: graph.routing.rawValue) ?? .auto }

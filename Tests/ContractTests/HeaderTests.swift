@@ -5,7 +5,7 @@ import Testing
 /// The headers of the contract, as whoever copies `include/` meets them.
 @Suite("Headers")
 struct HeaderTests {
-    static let names = ["status", "driver", "device", "buffer", "event", "program", "kv", "cost", "baton"]
+    static let names = ["status", "note", "driver", "device", "buffer", "event", "program", "kv", "cost", "baton"]
 
     @Test("each header compiles alone as C11 and pedantically", .enabled(if: Tool.cc != nil, "no C compiler on PATH"), arguments: names)
     func c11(name: String) throws {

@@ -62,6 +62,6 @@ struct LayoutTests {
     func order() throws {
         let lock = try Tool.read("\(SharedLibrary.root)/Sources/CDriver/layout.c").split(separator: "\n")
         let found = lock.compactMap { line in HeaderTests.names.first { line == "// \($0).h" } }
-        #expect(found == ["status", "driver", "device", "buffer", "event", "program", "kv", "cost"])
+        #expect(found == ["status", "note", "driver", "device", "buffer", "event", "program", "kv", "cost"])
     }
 }

@@ -12,7 +12,7 @@ extern "C" {
 
 // The version of these headers. See CHANGELOG.md for what each minor version added.
 #define BATON_ABI_MAJOR 1u
-#define BATON_ABI_MINOR 0u
+#define BATON_ABI_MINOR 1u
 
 /// True when a struct of the size its writer stated reaches the end of `field`.
 #define BATON_HAS(pointer, type, field) \

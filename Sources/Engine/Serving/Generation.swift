@@ -78,4 +78,8 @@ public enum Generation: Sendable {
 public protocol Generating: Sendable {
     /// Queues the request at once. When the reader ends the stream, the request is cancelled and its KV goes back.
     func generate(_ request: GenerationRequest) -> AsyncThrowingStream<Generation, any Error>
+    /// As of now.
+    var metrics: ServingMetrics { get }
+    /// Refuses what is new, finishes what waits and runs, and returns then. What is left after `limit` is ended with an error.
+    func drain(limit: Duration?) async
 }

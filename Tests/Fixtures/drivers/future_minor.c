@@ -3,6 +3,8 @@
 // and it writes no more of them than the host has room for. The slots past the host's end stop the process if anyone calls them.
 #include "skew.h"
 
+NOTE("future_minor", 1, 0, 1, 9);
+
 static void of_1_9(void) { abort(); }
 
 static const struct {

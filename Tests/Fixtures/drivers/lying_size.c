@@ -2,6 +2,8 @@
 // Proves that the host trusts no size past its own room: the table says it is 4,000,000 bytes long, and so do the tables it names.
 #include "skew.h"
 
+NOTE("lying_size", 1, 0, 1, 0);
+
 enum { LIE = 4000000 };
 
 static const baton_device_table device = {LIE, 0, skew_open, skew_info, skew_health, skew_quiesce, skew_close};

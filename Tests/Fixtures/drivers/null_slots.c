@@ -3,6 +3,8 @@
 // get_interface among them. Open, info, close and describe work.
 #include "skew.h"
 
+NOTE("null_slots", 1, 0, 1, 0);
+
 static const baton_device_table device = {.size = sizeof device, .open = skew_open, .info = skew_info, .close = skew_close};
 
 BATON_EXPORT baton_code baton_driver_entry(const baton_host *host, baton_driver *out) {

@@ -3,6 +3,8 @@
 // of 1.0, in numbers, whatever the headers it is built with today say.
 #include "skew.h"
 
+NOTE("old", 1, 0, 1, 0);
+
 enum { DRIVER_1_0 = 136, DEVICE_1_0 = 48, BUFFER_1_0 = 80, PROGRAM_1_0 = 40, TIMELINE_1_0 = 64 };
 
 static const baton_device_table device = {DEVICE_1_0, 0, skew_open, skew_info, skew_health, skew_quiesce, skew_close};

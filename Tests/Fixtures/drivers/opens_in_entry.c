@@ -2,6 +2,8 @@
 // Proves that an entry that opens a device is answered at once: the host refuses, and this driver passes the refusal's words on.
 #include "skew.h"
 
+NOTE("opens_in_entry", 1, 0, 1, 0);
+
 BATON_EXPORT baton_code baton_driver_entry(const baton_host *host, baton_driver *out) {
   baton_peer peer = {.size = sizeof peer};
   baton_options none = {.size = sizeof none};

@@ -12,6 +12,13 @@
 #define TEXT(literal) ((baton_string){literal, sizeof(literal) - 1})
 #define UNUSED __attribute__((unused))
 
+/// The driver's note; with -DWITHOUT_NOTE, none: the library is then as one of contract 1.0.
+#ifdef WITHOUT_NOTE
+#define NOTE(name, ...) _Static_assert(1, "")
+#else
+#define NOTE(name, ...) BATON_DRIVER_NOTE(name, "1.0.0", __VA_ARGS__)
+#endif
+
 struct baton_device {
   int opened;
 };

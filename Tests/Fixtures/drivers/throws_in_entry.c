@@ -3,6 +3,8 @@
 // no status, so the words go to the host's log.
 #include "skew.h"
 
+NOTE("throws_in_entry", 1, 0, 1, 0);
+
 BATON_EXPORT baton_code baton_driver_entry(const baton_host *host, baton_driver *out) {
   out->abi_min = (baton_version){1, 0};
   out->abi_max = (baton_version){1, 0};

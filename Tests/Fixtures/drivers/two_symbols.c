@@ -2,6 +2,8 @@
 // Proves that a driver which exports more than its entry is found out: `baton_two_symbols_extra` is for everybody to see.
 #include "skew.h"
 
+NOTE("two_symbols", 1, 0, 1, 0);
+
 BATON_EXPORT int baton_two_symbols_extra(void);
 BATON_EXPORT int baton_two_symbols_extra(void) { return 2; }
 
