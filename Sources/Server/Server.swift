@@ -40,7 +40,7 @@ public final class Server: Sendable {
     }
 
     private var dialects: [any Dialect] {
-        [OpenAIDialect(service: service)]
+        [OpenAIDialect(service: service), Page(service: service)]
     }
 
     private var schemes: [any AuthenticationScheme] {

@@ -3,7 +3,7 @@ import FoundationEssentials
 import Glibc
 import LoadGenerator
 
-struct BenchServe: ParsableCommand {
+struct BenchServe: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "serve",
         abstract: "Measures a server with OpenAI's API under load: latencies, throughput, goodput.",
@@ -65,13 +65,11 @@ struct BenchServe: ParsableCommand {
         guard range.contains(value) else { throw ValidationError("\(name) is \(value); it goes from \(range.lowerBound) to \(range.upperBound)") }
     }
 
-    func run() throws {
-        try Failure.wrapping {
-            do { try measure() } catch let error as LoadError { throw Failure(code: 2, error.description) }
-        }
+    func run() async throws {
+        do { try await measure() } catch let error as LoadError { throw Failure(code: 2, error.description) }
     }
 
-    private func measure() throws {
+    private func measure() async throws {
         let level = try slo.map { text throws(LoadError) in try ServiceLevel(parsing: text) }
         let workload = try workload()
         let patterns = patterns(of: workload)
@@ -80,46 +78,46 @@ struct BenchServe: ParsableCommand {
         var asked = try LoadTarget(
             url: child?.url ?? target, model: model ?? "", key: key ?? getenv("BATON_API_KEY").map { String(cString: $0) }, isChat: chat,
             ignoresEnd: ignoreEos && prompts == nil, timeout: timeout.nanoseconds)
-        try child?.awaitReady()
-        if model == nil { asked.model = try firstModel(asked) }
+        try await child?.awaitReady()
+        if model == nil { asked.model = try await firstModel(asked) }
         var report = LoadReport(
             url: asked.base, model: asked.model, workload: workload.description, seed: seed, date: Date.now.formatted(.iso8601), level: level)
-        report.loads = try loads(asked, workload, patterns, level)
+        report.loads = await loads(asked, workload, patterns, level)
         try write(report)
     }
 
-    private func firstModel(_ target: LoadTarget) throws -> String {
-        try Waiting.result {
-            let client = LoadClient(target, connections: 1)
-            let names = await Result.catching { try await client.models() }
+    private func firstModel(_ target: LoadTarget) async throws -> String {
+        let client = LoadClient(target, connections: 1)
+        let names: [String]
+        do { names = try await client.models() } catch {
             await client.close()
-            guard let name = try names.get().first else { throw Failure(code: 1, "\(target.base) lists no model; give --model NAME") }
-            return name
+            throw error
         }
+        await client.close()
+        guard let name = names.first else { throw Failure(code: 1, "\(target.base) lists no model; give --model NAME") }
+        return name
     }
 
-    private func loads(_ target: LoadTarget, _ workload: Workload, _ patterns: [LoadPattern], _ level: ServiceLevel?) throws -> [LoadSummary] {
+    private func loads(_ target: LoadTarget, _ workload: Workload, _ patterns: [LoadPattern], _ level: ServiceLevel?) async -> [LoadSummary] {
         let bar = ProgressBar()
         defer { bar.clear() }
-        return try Waiting.result {
-            let client = LoadClient(target, connections: patterns.map(bounds(of:)).map(\.inFlight).max() ?? 1)
-            var first = 0
-            if warmup > 0 {
-                // Words of their own, so that the server knows none of the prompts that count.
-                let run = LoadRun(client, .closed(clients: 1), bounds: .init(requests: warmup), workload: workload, seed: ~seed)
-                _ = await run.run { bar.report("warming up", Double($0) / Double(warmup)) }
-            }
-            var summaries: [LoadSummary] = []
-            for pattern in patterns {
-                let bounds = bounds(of: pattern)
-                let run = LoadRun(client, pattern, bounds: bounds, workload: workload, seed: seed, firstIndex: first)
-                let records = await run.run { bar.report(pattern.label, Double($0) / Double(bounds.requests)) }
-                first += records.count
-                summaries.append(LoadSummary(records, pattern: pattern, level: level))
-            }
-            await client.close()
-            return summaries
+        let client = LoadClient(target, connections: patterns.map(bounds(of:)).map(\.inFlight).max() ?? 1)
+        if warmup > 0 {
+            // Words of their own, so that the server knows none of the prompts that count.
+            let run = LoadRun(client, .closed(clients: 1), bounds: .init(requests: warmup), workload: workload, seed: ~seed)
+            _ = await run.run { bar.report("warming up", Double($0) / Double(warmup)) }
         }
+        var summaries: [LoadSummary] = []
+        var first = 0
+        for pattern in patterns {
+            let bounds = bounds(of: pattern)
+            let run = LoadRun(client, pattern, bounds: bounds, workload: workload, seed: seed, firstIndex: first)
+            let records = await run.run { bar.report(pattern.label, Double($0) / Double(bounds.requests)) }
+            first += records.count
+            summaries.append(LoadSummary(records, pattern: pattern, level: level))
+        }
+        await client.close()
+        return summaries
     }
 
     private func write(_ report: LoadReport) throws {

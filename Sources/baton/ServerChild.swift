@@ -6,6 +6,7 @@ final class ServerChild {
     let url: String
     private var process: pid_t = 0
     private let manifest: String
+    /// Seconds until it is to be ready.
     private static let patience = 600
 
     init(manifest: String) throws {
@@ -13,7 +14,7 @@ final class ServerChild {
         self.manifest = manifest
         let port = try Self.freePort()
         url = "http://127.0.0.1:\(port)"
-        let arguments = ["baton", "serve", manifest, "--host", "127.0.0.1", "--port", "\(port)"]
+        let arguments = ["baton", "serve", manifest, "--host", "127.0.0.1", "--port", "\(port)", "--quiet"]
         var actions = posix_spawn_file_actions_t()
         posix_spawn_file_actions_init(&actions)
         defer { posix_spawn_file_actions_destroy(&actions) }
@@ -42,24 +43,19 @@ final class ServerChild {
     }
 
     /// Waits until the server takes requests; an error when it ends first.
-    func awaitReady() throws {
-        let (url, process) = (self.url, self.process)
-        let isReady = try Waiting.result {
-            let client = LoadClient(try LoadTarget(url: url), connections: 1)
-            var isReady = false
-            for _ in 0..<Self.patience * 10 where !isReady {
-                isReady = await client.isOK("/readyz")
-                guard !isReady, !Self.hasEnded(process) else { break }
-                try await Task.sleep(for: .milliseconds(100))
-            }
-            await client.close()
-            return isReady
+    func awaitReady() async throws {
+        let client = LoadClient(try LoadTarget(url: url), connections: 1)
+        var isReady = false
+        for _ in 0..<Self.patience * 10 where !isReady && !hasEnded {
+            isReady = await client.isOK("/readyz")
+            if !isReady { try await Task.sleep(for: .milliseconds(100)) }
         }
+        await client.close()
         guard isReady else { throw Failure(code: 1, "baton serve \(manifest) did not become ready; its words above say why") }
     }
 
     /// Whether it has; it is not collected.
-    private static func hasEnded(_ process: pid_t) -> Bool {
+    private var hasEnded: Bool {
         var information = siginfo_t()
         return waitid(P_PID, id_t(process), &information, WEXITED | WNOHANG | WNOWAIT) == 0 && information.si_signo == SIGCHLD
     }
