@@ -10,7 +10,7 @@ PACKAGES = libffi-dev pkg-config python3-pip
 BENCH = .build/bench
 REPEATS ?= 5
 
-.PHONY: run test build model setup clean bench
+.PHONY: run test build model setup clean bench bench-serve test-page
 
 run: build model
 	@echo
@@ -27,6 +27,16 @@ test: setup
 # Baton beside llama.cpp on this machine: a table, bench.json and bench.svg. The peer is built from PyPI's llama-cpp-python into a cache.
 bench: build model
 	@python3 Benchmarks/bench.py --baton $(BATON) --manifest Examples/aggregated.yaml --model "$$($(BATON) model pull | tail -1)" --repeats $(REPEATS) --out $(BENCH)
+
+# `baton serve` beside llama.cpp's server on the same file and threads, at 1, 4, 8 and 16 clients: a table, serve.json and serve.svg.
+bench-serve: build model
+	@python3 Benchmarks/bench_serve.py --baton $(BATON) --manifest Examples/aggregated.yaml --model "$$($(BATON) model pull | tail -1)" --out $(BENCH)
+
+# The page at / in headless Chromium, with screenshots; skipped aloud where there is none.
+test-page: setup
+	swift build
+	.build/debug/baton model pull >/dev/null
+	@python3 Tests/Page/page_test.py --baton .build/debug/baton --out .build/page
 
 build: setup
 	swift build -c $(CONFIG)

@@ -142,7 +142,7 @@ final class ServingCore: @unchecked Sendable {
         }
         guard let observe else { return }
         observe(first ? .ttftUser(nanoseconds) : .interToken(nanoseconds))
-        if first { observe(.firstToken(session.id)) }
+        if first { observe(.firstToken(session.id, prefill: session.ttftPrefill ?? nanoseconds)) }
         if first, let prefill = session.ttftPrefill { observe(.ttftPrefill(prefill)) }
     }
 

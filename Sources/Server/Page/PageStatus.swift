@@ -91,6 +91,7 @@ struct PageRequest: Encodable {
         wall = Wall()
         wall.queued_ms = entry.admitted.map { ($0 - entry.arrived).milliseconds }
         wall.first_ms = entry.first.map { ($0 - entry.arrived).milliseconds }
+        wall.prefill_end_ms = entry.prefillEnd.map(Self.milliseconds)
         wall.total_ms = entry.over.map { ($0 - entry.arrived).milliseconds }
         guard let ended = entry.ended else { return }
         (finish, completion_tokens) = (ended.reason.rawValue, ended.completionTokens)

@@ -13,6 +13,8 @@ public final class RequestTimeline: Sendable {
         let arrived: Duration
         var admitted: Duration?
         var first: Duration?
+        /// Nanoseconds after arrival at which prefill had made the first token.
+        var prefillEnd: UInt64?
         var over: Duration?
         var began: Generation.Began?
         var ended: Generation.Ended?
@@ -35,7 +37,11 @@ public final class RequestTimeline: Sendable {
                 entry.began = entry.began ?? began
                 entry.admitted = entry.admitted ?? now
             }
-        case .firstToken(let id): change(id) { $0.first = now }
+        case .firstToken(let id, let prefill):
+            change(id) { entry in
+                entry.first = now
+                entry.prefillEnd = prefill
+            }
         case .ended(let id, let ended):
             change(id) { entry in
                 entry.over = now

@@ -28,11 +28,12 @@ function short(value) {
   if (!Number.isFinite(value)) return "-";
   if (value >= 1e6) return short(value / 1e6) + "M";
   if (value >= 1e4) return short(value / 1e3) + "k";
-  return value >= 100 ? value.toFixed(0) : value >= 10 ? value.toFixed(1) : value === 0 ? "0" : value.toFixed(2);
+  return String(Number(value >= 100 ? value.toFixed(0) : value >= 10 ? value.toFixed(1) : value.toFixed(2)));
 }
 
 function time(ms) {
   if (ms === null || ms === undefined) return "-";
+  if (ms === 0) return "0";
   if (ms >= 1000) return short(ms / 1000) + " s";
   return ms >= 1 ? short(ms) + " ms" : short(ms * 1000) + " \u00b5s";
 }
@@ -48,7 +49,7 @@ function bytes(count) {
 function roof(most) {
   if (!(most > 0)) return 1;
   const unit = 10 ** Math.floor(Math.log10(most));
-  return [1, 2, 2.5, 5, 10].find((step) => step * unit >= most * 0.999) * unit;
+  return [1, 1.2, 1.6, 2, 2.4, 3, 4, 5, 6, 8, 10].find((step) => step * unit >= most * 0.999) * unit;
 }
 
 const median = (values) => values.length ? [...values].sort((a, b) => a - b)[Math.floor((values.length - 1) / 2)] : NaN;
@@ -143,7 +144,7 @@ function drawPipeline(status, before, seconds) {
   const counters = status.counters;
   const latest = [...status.requests].reverse().find((request) => request.reason);
   $("routes").textContent = (status.plan ? `Routing ${status.plan.routing}: ${counters.disaggregated} disaggregated, ${counters.aggregated} aggregated. ` : "")
-    + (latest ? `Latest: ${latest.route}, ${latest.reason}.` : "");
+    + (latest ? `The latest went ${latest.route}: ${latest.reason}.` : "");
 }
 
 // MARK: charts
@@ -173,31 +174,40 @@ function chart(svg, series, unit, least = 0) {
   svg.replaceChildren(...parts);
 }
 
-function remember(status, before, seconds) {
-  const rate = (name) => before && seconds > 0 ? Math.max(0, status.counters[name] - before.counters[name]) / seconds : 0;
-  const shares = status.kv.map((kv) => kv.total ? kv.used / kv.total : 0);
+/// Each entry's rates are over the two seconds before it, so that single batches do not make them jump.
+function remember(status, isNew) {
+  if (isNew) history.length = 0;
+  const at = status.now_ms / 1000;
+  const counters = status.counters;
+  const then = history.find((entry) => at - entry.time <= 2.1);
+  const rate = (name) => then && at > then.time ? Math.max(0, counters[name] - then.counters[name]) / (at - then.time) : 0;
   history.push({
-    time: status.now_ms / 1000, rate: rate("decode_tokens"), prefill: rate("prefill_tokens"), queued: status.queued, running: status.running,
-    kv: status.kv.map((kv, index) => shares[index]),
+    time: at, counters, rate: rate("decode_tokens"), prefill: rate("prefill_tokens"), queued: status.queued, running: status.running,
+    kv: status.kv.map((kv) => kv.total ? kv.used / kv.total : 0),
   });
-  while (history.length && history[history.length - 1].time - history[0].time > SPAN + 2) history.shift();
+  while (history.length && at - history[0].time > SPAN + 2) history.shift();
+}
+
+/// A caption's figures, each with the colour of its line.
+function caption(id, parts) {
+  $(id).replaceChildren(...parts.map(([style, text]) => make("span", "mark " + style, text)));
 }
 
 function drawCharts(status) {
   const now = history[history.length - 1];
   const line = (name) => history.map((entry) => [entry.time, entry[name]]);
   chart($("rate"), [{ values: line("prefill"), style: "prefill" }, { values: line("rate"), style: "decode" }], short, 10);
-  $("rate-now").textContent = `${short(now.rate)} decode, ${short(now.prefill)} prefill`;
+  caption("rate-now", [["decode", short(now.rate) + " decode"], ["prefill", short(now.prefill) + " prefill"]]);
   const firsts = status.requests.filter((request) => request.wall.first_ms != null && request.state !== "failed");
   chart($("ttft"), [{ values: firsts.map((request) => [(request.arrived_ms + request.wall.first_ms) / 1000, request.wall.first_ms]), style: "prefill", dots: true }], time, 10);
   $("ttft-now").textContent = firsts.length ? `median ${time(median(firsts.map((request) => request.wall.first_ms)))}` : "";
   chart($("queue"), [{ values: line("running"), style: "decode" }, { values: line("queued"), style: "queued" }], short, 2);
-  $("queue-now").textContent = `${status.running} running, ${status.queued} waiting`;
-  const styles = ["prefill", "decode"];
+  caption("queue-now", [["decode", status.running + " running"], ["queued", status.queued + " waiting"]]);
+  const style = (index) => status.kv.length === 1 ? "decode" : ["prefill", "decode"][index % 2];
   chart($("kv"), status.kv.map((kv, index) => ({
-    values: history.map((entry) => [entry.time, (entry.kv[index] || 0) * 100]), style: status.kv.length === 1 ? "decode" : styles[index % 2],
+    values: history.map((entry) => [entry.time, (entry.kv[index] || 0) * 100]), style: style(index),
   })), (value) => short(value) + " %", 10);
-  $("kv-now").textContent = status.kv.map((kv) => `${kv.stage} ${kv.used} of ${kv.total} blocks`).join(", ");
+  caption("kv-now", status.kv.map((kv, index) => [style(index), `${kv.stage} ${kv.used} of ${kv.total}`]));
 }
 
 // MARK: requests
@@ -286,12 +296,11 @@ const headers = () => key() ? { authorization: "Bearer " + key() } : {};
 function show(status) {
   const seconds = last ? (status.now_ms - last.now_ms) / 1000 : 0;
   const before = last && status.uptime_ms >= last.uptime_ms ? last : null;
-  if (!before) history.length = 0;
   $("model").textContent = `${status.model}, context of ${status.context} tokens, up ${time(status.uptime_ms)}`;
   state(status.draining ? "draining" : "live", status.draining ? "going down" : status.running ? "running" : "idle");
   if (!status.draining) $("state").dataset.state = "live";
   buildPipeline(status.plan);
-  remember(status, before, seconds);
+  remember(status, !before);
   drawPipeline(status, before, seconds);
   drawCharts(status);
   drawRequests(status);
