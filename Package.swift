@@ -146,6 +146,7 @@ let package = Package(
         .testTarget(name: "CPUDriverTests", dependencies: ["Driver", "TestKit", "CDriver"], swiftSettings: house),
         .testTarget(name: "HouseTests", swiftSettings: house),
         .testTarget(name: "ConformanceTests", dependencies: ["DriverConformance", "TestKit", "BuildKit", "baton"], swiftSettings: house),
+        .testTarget(name: "BedrockTests", dependencies: ["Server", "TestKit", "BuildKit", "baton", crypto], swiftSettings: house),
         .testTarget(name: "BatonTests", dependencies: ["TestKit", "BuildKit", "baton"], swiftSettings: house),
         .testTarget(name: "DriverTests", dependencies: ["Driver", "BuildKit", "TestKit"], swiftSettings: house),
         .testTarget(name: "EngineTests", dependencies: ["Engine", "TestKit"], swiftSettings: house),

@@ -1,5 +1,3 @@
-import Crypto
-import FoundationEssentials
 import Glibc
 import Synchronization
 
@@ -19,9 +17,12 @@ public final class DriverCatalog: Sendable {
         var loaded: [Int: DriverLibrary] = [:]
     }
 
-    public init(host: HostServices = HostServices(), search: DriverSearch = .standard()) {
+    /// - Parameter trust: what drivers must show before they are loaded.
+    public init(host: HostServices = HostServices(), search: DriverSearch = .standard(), trust: TrustPolicy = TrustPolicy()) {
         self.host = host
-        state = Mutex(State(report: search.report(hostABI: host.abi)))
+        var report = search.report(hostABI: host.abi)
+        report.trust = trust
+        state = Mutex(State(report: report))
         host.catalog = self
     }
 
@@ -84,45 +85,19 @@ public final class DriverCatalog: Sendable {
         if report.candidates[index].decision == .refused, let words = report.candidates[index].error {
             throw DriverError(.failedPrecondition, driver: report.candidates[index].name, call: "load", detail: "refused before: \(words)")
         }
-        var stated: ABIRange?
         do throws(DriverError) {
-            let manifest = try check(report.candidates[index], &stated)
-            let library = try DriverLibrary(loading: report.candidates[index].path, host: host, stated: &stated)
-            if let manifest, manifest.name != library.name {
-                throw DriverError(
-                    .failedPrecondition, driver: library.path, call: "load",
-                    detail: "its manifest calls it '\(manifest.name)' and the library calls itself '\(library.name)'; make them agree")
-            }
+            let examination = try Examination(of: &report.candidates[index], policy: report.trust)
+            var stated: ABIRange?
+            defer { if let stated { report.candidates[index].driverABI = stated.description } }
+            let library = try DriverLibrary(
+                loading: report.candidates[index].path, examined: examination, host: host, stated: &stated, mayNeedFilesBeside: report.trust.require == .none)
             report.candidates[index].record(library)
             return library
         } catch {
             report.candidates[index].decision = .refused
             report.candidates[index].error = error.description
-            report.candidates[index].driverABI = stated?.description
             throw error
         }
-    }
-
-    /// What can be checked before any code of the driver runs. `stated` becomes the range its manifest gives.
-    private static func check(_ candidate: LoadReport.Candidate, _ stated: inout ABIRange?) throws(DriverError) -> DriverManifest? {
-        guard let path = candidate.manifest else { return nil }
-        let manifest = try DriverManifest(reading: path)
-        stated = manifest.abi
-        if let range = manifest.abi, let host = candidate.hostRange, !range.meets(host) {
-            throw DriverError(
-                .failedPrecondition, driver: path, call: "load", detail: "the driver speaks ABI \(range), this host \(host); nothing was loaded")
-        }
-        guard let wanted = manifest.sha256 else { return manifest }
-        guard let data = try? Data(contentsOf: URL(filePath: manifest.library)) else {
-            throw DriverError(.notFound, driver: path, call: "load", detail: "its library \(manifest.library) cannot be read")
-        }
-        let found = SHA256.hash(data: data).hex
-        guard found == wanted else {
-            throw DriverError(
-                .dataLoss, driver: path, call: "load",
-                detail: "sha256 of \(manifest.library) is \(found), its manifest says \(wanted); nothing was loaded")
-        }
-        return manifest
     }
 }
 
@@ -140,7 +115,6 @@ extension LoadReport.Candidate {
         abi = library.abi.description
         version = library.version
         vendor = library.vendor
-        sha256 = (try? Data(contentsOf: URL(filePath: library.path))).map { SHA256.hash(data: $0).hex }
     }
 }
 

@@ -39,7 +39,7 @@ public struct DriverError: Error, Sendable, Equatable, CustomStringConvertible {
         self.code = code
         self.driver = driver
         self.call = call
-        self.detail = detail
+        self.detail = detail.contains(where: \.isNewline) ? detail.split(whereSeparator: \.isNewline).joined(separator: " ") : detail
         self.vendorCode = vendorCode
     }
 

@@ -38,11 +38,16 @@ public final class DriverLibrary: @unchecked Sendable {
     public var hasKV: Bool { kv != nil }
     public var hasCost: Bool { cost != nil }
 
-    /// Loads the file at `path` (absolute) and negotiates. Runs the driver's code.
-    /// - Parameter stated: becomes the range the driver states, also when the driver is refused after that.
+    /// Loads the examined file at `path` (absolute) and negotiates. Runs the driver's code.
+    /// - Parameters:
+    ///   - stated: becomes the range the driver states, also when the driver is refused after that.
+    ///   - mayNeedFilesBeside: whether libraries beside this one, which no hash covers, may be loaded with it.
     /// - Throws: what failed, with dlerror's own words, or both ABI ranges when they do not meet.
-    init(loading path: String, host: HostServices, stated: inout ABIRange?) throws(DriverError) {
-        let raw = try Self.negotiate(path, host, &stated)
+    init(
+        loading path: String, examined: Examination, host: HostServices, stated: inout ABIRange?, mayNeedFilesBeside: Bool
+    ) throws(DriverError) {
+        let entry = try Self.symbol(path, try examined.file.pathForLoading(), mayNeedFilesBeside && examined.manifest?.sha256 == nil)
+        let raw = try Self.negotiate(path, entry, examined, host, &stated)
         driver = raw
         self.path = path
         name = String(raw.name)
@@ -55,8 +60,13 @@ public final class DriverLibrary: @unchecked Sendable {
         buffer = baton_buffer_table.copied(from: raw.buffer) ?? .init()
         program = baton_program_table.copied(from: raw.program) ?? .init()
         timeline = baton_timeline_table.copied(from: raw.timeline) ?? .init()
-        kv = Self.interface(raw, BATON_KV_INTERFACE, BATON_KV_VERSION)
-        cost = Self.interface(raw, BATON_COST_INTERFACE, BATON_COST_VERSION)
+        let allowed = examined.manifest?.capabilities
+        for id in allowed ?? [] where !Self.offers(raw, id) {
+            throw DriverError(
+                .failedPrecondition, driver: path, call: "load", detail: "its manifest lists the capability '\(id)', which the driver does not offer; make them agree")
+        }
+        kv = allowed?.contains(BATON_KV_INTERFACE) ?? true ? Self.interface(raw, BATON_KV_INTERFACE, BATON_KV_VERSION) : nil
+        cost = allowed?.contains(BATON_COST_INTERFACE) ?? true ? Self.interface(raw, BATON_COST_INTERFACE, BATON_COST_VERSION) : nil
         resident = Resident(device: kept(device), buffer: kept(buffer), program: kept(program), timeline: kept(timeline))
         rawDriver = kept(raw)
         rawDriver.pointee.device = UnsafePointer(resident.device)
@@ -65,8 +75,9 @@ public final class DriverLibrary: @unchecked Sendable {
         rawDriver.pointee.timeline = UnsafePointer(resident.timeline)
     }
 
-    private static func negotiate(_ path: String, _ host: HostServices, _ stated: inout ABIRange?) throws(DriverError) -> baton_driver {
-        let entry = try symbol(path)
+    private static func negotiate(
+        _ path: String, _ entry: baton_driver_entry_function, _ examined: Examination, _ host: HostServices, _ stated: inout ABIRange?
+    ) throws(DriverError) -> baton_driver {
         var given = baton_driver.sized()
         let (code, words) = host.capturing { entry(host.contract, &given) }
         // Nothing past the driver's own size is its word, and no size past ours is believed.
@@ -80,6 +91,7 @@ public final class DriverLibrary: @unchecked Sendable {
                 .failedPrecondition, driver: path, call: "entry",
                 detail: "the driver's entry said OK and filled in no ABI range, so nothing is known of it; it must fill in *out as driver.h says")
         }
+        if driver.abi_max.major > 0 { try compare(examined, theirs, nil, path) }
         guard theirs.meets(host.abi) || driver.abi_max.major == 0 else {
             throw DriverError(
                 .failedPrecondition, driver: path, call: "entry", detail: "\(ranges); rebuild the driver against this host's include/")
@@ -97,16 +109,35 @@ public final class DriverLibrary: @unchecked Sendable {
         guard !String(driver.name).isEmpty else {
             throw DriverError(.failedPrecondition, driver: path, call: "entry", detail: "the driver gives no name; \(ranges)")
         }
+        try compare(examined, theirs, driver, path)
         return driver
     }
 
-    private static func symbol(_ path: String) throws(DriverError) -> baton_driver_entry_function {
+    /// What was promised before the driver's code ran is what its entry says, or the driver is refused.
+    private static func compare(_ examined: Examination, _ range: ABIRange, _ driver: baton_driver?, _ path: String) throws(DriverError) {
+        var words: String?
+        if let note = examined.file.note {
+            words = note.contradiction(range: range, name: driver.map { String($0.name) } ?? note.name, version: driver.map { String($0.version) } ?? note.version)
+        } else if examined.promised != range {
+            words = "its manifest says ABI \(examined.promised) and its entry ABI \(range)"
+        } else if let driver, let manifest = examined.manifest, manifest.name != String(driver.name) {
+            words = "its manifest calls it '\(manifest.name)' and the library calls itself '\(String(driver.name))'"
+        }
+        guard let words else { return }
+        throw DriverError(.failedPrecondition, driver: path, call: "entry", detail: "\(words); make them agree and build it again")
+    }
+
+    private static func symbol(_ path: String, _ loadPath: String, _ mayNeedFilesBeside: Bool) throws(DriverError) -> baton_driver_entry_function {
         _ = dlerror()
-        guard let handle = dlopen(path, RTLD_NOW | RTLD_LOCAL) else {
-            throw DriverError(.unavailable, driver: path, call: "dlopen", detail: Self.linkerWords)
+        var handle = dlopen(loadPath, RTLD_NOW | RTLD_LOCAL)
+        let words = handle == nil ? Self.linkerWords.replacing(loadPath, with: path) : ""
+        // A library that finds others beside it ($ORIGIN) is found by its own path alone.
+        if handle == nil, mayNeedFilesBeside { handle = dlopen(path, RTLD_NOW | RTLD_LOCAL) }
+        guard let handle else {
+            throw DriverError(.unavailable, driver: path, call: "dlopen", detail: words)
         }
         guard let symbol = dlsym(handle, BATON_DRIVER_ENTRY) else {
-            let words = Self.linkerWords
+            let words = Self.linkerWords.replacing(loadPath, with: path)
             dlclose(handle)
             throw DriverError(
                 .notFound, driver: path, call: "dlsym", detail: "no symbol \(BATON_DRIVER_ENTRY), so this is not a Baton driver: \(words)")
@@ -123,6 +154,12 @@ public final class DriverLibrary: @unchecked Sendable {
         return (0..<min(Int(driver.option_count), 256)).map { index in
             DriverOptionInfo((UnsafeRawPointer(first) + index * stride).loadUnaligned(as: baton_option_info.self))
         }
+    }
+
+    private static func offers(_ driver: baton_driver, _ id: String) -> Bool {
+        let versions = [BATON_KV_INTERFACE: BATON_KV_VERSION, BATON_COST_INTERFACE: BATON_COST_VERSION]
+        guard let get = driver.get_interface else { return false }
+        return id.withContractString { get($0, versions[id] ?? 1) } != nil
     }
 
     private static func interface<T: ContractStruct>(_ driver: baton_driver, _ id: String, _ version: UInt32) -> T? {

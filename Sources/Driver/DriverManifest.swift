@@ -1,6 +1,4 @@
-import CHost
 import FoundationEssentials
-import Glibc
 
 /// `<name>.driver.json`: a driver described beside its library.
 ///
@@ -15,7 +13,11 @@ public struct DriverManifest: Sendable, Hashable {
     public var abi: ABIRange?
     /// 64 lower-case hexadecimal digits, if pinned.
     public var sha256: String?
+    /// The interfaces that the driver offers, such as "baton.kv"; what is not among them is not used. Nil limits nothing.
+    public var capabilities: [String]?
     public var devices: [String]
+    /// Over name, hash, ABI and capabilities.
+    public var signature: DriverSignature?
 
     private struct Form: Decodable {
         struct Range: Decodable {
@@ -26,9 +28,11 @@ public struct DriverManifest: Sendable, Hashable {
         var library: String
         var abi: Range?
         var sha256: String?
+        var capabilities: [String]?
         var devices: [String]?
+        var signature: DriverSignature?
     }
-    private static let keys: Set<String> = ["name", "library", "abi", "sha256", "devices"]
+    private static let keys: Set<String> = ["name", "library", "abi", "sha256", "capabilities", "devices", "signature"]
     private static let limit = 1 << 20
 
     /// Reads the manifest at `path`, which is absolute.
@@ -36,11 +40,11 @@ public struct DriverManifest: Sendable, Hashable {
         func fail(_ words: String) -> DriverError {
             DriverError(.invalidArgument, driver: path, call: "driver manifest", detail: words)
         }
-        let data = try Self.bytes(path, fail)
+        let data = try SmallFile.read(path, limit: Self.limit, fail)
         let form: Form
         do {
             form = try JSONDecoder().decode(Form.self, from: data)
-            let all = try JSONDecoder().decode([String: Anything].self, from: data)
+            let all = try JSONDecoder().decode([String: AnyJSON].self, from: data)
             if let odd = all.keys.filter({ !Self.keys.contains($0) }).min() {
                 throw fail("unknown key '\(odd)'; the keys are \(Self.keys.sorted().joined(separator: ", "))")
             }
@@ -48,23 +52,23 @@ public struct DriverManifest: Sendable, Hashable {
         try self.init(form, folder: path.split(separator: "/").dropLast().reduce("") { $0 + "/" + $1 }, fail)
     }
 
-    private static func bytes(_ path: String, _ fail: (String) -> DriverError) throws(DriverError) -> Data {
-        var bytes: UnsafeMutablePointer<UInt8>?
-        let count = chost_read_file(path, limit, &bytes)
-        defer { free(bytes) }
-        guard count >= 0 else {
-            throw fail("cannot be read: \(String(cString: strerror(Int32(-count)))); check the path and its permissions")
-        }
-        guard count <= limit else { throw fail("is longer than the \(limit) bytes that a driver manifest may have") }
-        return bytes.map { Data(bytes: $0, count: count) } ?? Data()
+    init(name: String, library: String) {
+        self.name = name
+        self.library = library
+        devices = []
     }
 
     private init(_ form: Form, folder: String, _ fail: (String) -> DriverError) throws(DriverError) {
-        guard !form.name.isEmpty, !form.name.contains("/") else { throw fail("name '\(form.name)' is not a driver's name") }
+        guard Self.isName(form.name) else { throw fail("name '\(form.name)' is not a driver's name") }
         guard !form.library.isEmpty else { throw fail("library is empty; it is the path of the shared library beside this file") }
         name = form.name
         library = form.library.hasPrefix("/") ? form.library : folder + "/" + form.library
         devices = form.devices ?? []
+        signature = form.signature
+        capabilities = form.capabilities?.sorted()
+        if let odd = form.capabilities?.first(where: { $0.contains(",") || !Self.isName($0) }) {
+            throw fail("capability '\(odd)' is not the id of an interface, such as baton.kv")
+        }
         if let range = form.abi {
             guard let low = ABIVersion(range.min), let high = ABIVersion(range.max), low <= high else {
                 throw fail("abi '\(range.min)'..'\(range.max)' is not a range such as {\"min\": \"1.0\", \"max\": \"1.0\"}")
@@ -77,6 +81,10 @@ public struct DriverManifest: Sendable, Hashable {
         }
     }
 
+    private static func isName(_ text: String) -> Bool {
+        !text.isEmpty && !text.contains("/") && text.unicodeScalars.allSatisfy { $0.value > 0x20 && $0.value != 0x7F }
+    }
+
     private static func words(_ error: any Error) -> String {
         guard let error = error as? DecodingError else { return "is not readable as JSON" }
         switch error {
@@ -86,10 +94,5 @@ public struct DriverManifest: Sendable, Hashable {
         case .dataCorrupted: return "is not valid JSON"
         @unknown default: return "is not valid JSON"
         }
-    }
-
-    /// Any JSON value, unread.
-    private struct Anything: Decodable {
-        init(from decoder: any Decoder) throws {}
     }
 }

@@ -33,8 +33,17 @@ public struct LoadReport: Sendable, Encodable {
         public var abi: String?
         public var version: String?
         public var vendor: String?
+        /// Of the library's bytes, as they were loaded or refused.
         public var sha256: String?
+        /// What the library's ELF note says, read before any of its code ran.
+        public var note: DriverNote?
+        /// The note's build, or the linker's build id.
+        public var buildID: String?
+        /// "unsigned", "valid, key …", "right, but key … is not on the list" or "wrong".
+        public var signature: String?
     }
+    /// What had to be shown before a driver was loaded.
+    public var trust = TrustPolicy()
     public var searched: [String]
     public var candidates: [Candidate]
     /// Remarks that belong to no candidate, such as an environment variable that was ignored.

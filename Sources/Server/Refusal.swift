@@ -7,7 +7,8 @@ struct Refusal: Error, Sendable {
         case invalid
         /// Prompt and completion do not fit the model's context, or never fit its KV.
         case tooLong
-        case unauthenticated
+        /// No credentials were given; those that were given are wrong.
+        case anonymous, unauthenticated
         /// Known, and not allowed.
         case forbidden
         case unknownModel
@@ -28,6 +29,8 @@ struct Refusal: Error, Sendable {
     var words: String
     /// The field that is wrong, as the client wrote it.
     var field: String?
+    /// What was wrong with its signature.
+    var signature: SignatureRefusal?
     /// Seconds after which asking again may help.
     var retryAfter: Double?
 
@@ -42,7 +45,7 @@ struct Refusal: Error, Sendable {
     var status: Int {
         switch kind {
         case .invalid, .tooLong: 400
-        case .unauthenticated: 401
+        case .anonymous, .unauthenticated: 401
         case .forbidden: 403
         case .unknownModel, .unknownPath: 404
         case .wrongMethod: 405

@@ -40,11 +40,11 @@ public final class Server: Sendable {
     }
 
     private var dialects: [any Dialect] {
-        [OpenAIDialect(service: service), Page(service: service)]
+        [OpenAIDialect(service: service), BedrockDialect(service: service), Page(service: service)]
     }
 
     private var schemes: [any AuthenticationScheme] {
-        [BearerScheme()]
+        [BearerScheme(), SignatureScheme()]
     }
 
     /// Serves until SIGTERM or SIGINT, then refuses what is new, finishes what runs, and returns. Once.

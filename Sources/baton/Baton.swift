@@ -23,6 +23,7 @@ struct Baton: AsyncParsableCommand {
             ENVIRONMENT
               BATON_DRIVER_FILES, BATON_ADD_DRIVER_FILES   driver files, separated by ':'; the first replaces what is searched
               BATON_DRIVERS_SELECT, BATON_DRIVERS_DISABLE  globs over driver names, separated by ','
+              BATON_TRUST                                  the operator's file: what drivers must show before they are loaded
               BATON_MODELS                                 the folder of models
               BATON_THREADS                                threads of the worker pool
               BATON_CPU_ISA                                scalar, avx2, avx512 or avx512bf16 for the cpu driver
@@ -37,10 +38,12 @@ struct Baton: AsyncParsableCommand {
     static func main() async {
         do {
             var command = try parseAsRoot()
+            Terminal.claimOutput()
             if var command = command as? any AsyncParsableCommand { try await command.run() } else { try command.run() }
         } catch let failure as Failure {
             Terminal.fail(failure)
         } catch {
+            Terminal.releaseOutput()
             exit(withError: error)
         }
     }

@@ -6,7 +6,8 @@ import FoundationEssentials
 /// What a driver's author uses.
 struct DriverCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "driver", abstract: "Tests a driver against the contract's rules.", subcommands: [DriverTest.self])
+        commandName: "driver", abstract: "Tests, signs and verifies drivers.",
+        subcommands: [DriverTest.self, DriverKeygen.self, DriverSign.self, DriverVerify.self])
 }
 
 struct DriverTest: ParsableCommand {

@@ -8,7 +8,7 @@ struct Drivers: ParsableCommand {
         discussion: """
             EXAMPLES
               baton drivers
-              baton drivers --json
+              baton drivers --json | jq '.report.candidates[] | {name, decision, sha256, buildID, signature, note}'
               BATON_ADD_DRIVER_FILES=/opt/acme/acme.driver.json baton drivers
             """)
 
@@ -16,7 +16,7 @@ struct Drivers: ParsableCommand {
 
     func run() throws {
         try Failure.wrapping {
-            let catalog = DriverCatalog()
+            let catalog = DriverCatalog(trust: try TrustPolicy.standard())
             let libraries = catalog.loadAll()
             let report = catalog.report
             if json { return Terminal.line(try JSON.text(DriversJSON(report: report, libraries: libraries))) }
@@ -67,15 +67,15 @@ struct Devices: ParsableCommand {
 
     func run() throws {
         try Failure.wrapping {
-            let found = try manifest.map(devices(of:)) ?? standard()
+            let found = try manifest.map(devices(of:)) ?? (try standard())
             if json { return Terminal.line(try JSON.text(found)) }
             let rows = found.map { [$0.device, $0.driver, $0.engine, $0.name, $0.memory, $0.kv_dtype, $0.shapes, $0.clock] }
             Terminal.line(Columns([["device", "driver", "engine", "name", "memory", "KV", "shapes", "clock"]] + rows).text)
         }
     }
 
-    private func standard() -> [DeviceJSON] {
-        DriverCatalog().loadAll().compactMap { library in
+    private func standard() throws -> [DeviceJSON] {
+        DriverCatalog(trust: try TrustPolicy.standard()).loadAll().compactMap { library in
             (try? library.describe([:])).map { DeviceJSON(device: library.name, driver: library.name, $0) }
         }
     }

@@ -66,6 +66,8 @@ enum Files {
         }
     }
 
+    static func exists(_ path: String) -> Bool { FileManager.default.fileExists(atPath: path) }
+
     static var currentDirectory: String { FileManager.default.currentDirectoryPath }
 
     /// `path` made absolute against `folder`, which is absolute.

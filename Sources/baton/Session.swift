@@ -17,7 +17,17 @@ struct Session {
         for warning in graph.warnings { Terminal.note("baton: \(warning)") }
         folder = Files.folder(of: path)
         model = try ModelFile(path: try Self.resolve(graph.manifest.model.value, folder))
-        catalog = DriverCatalog(host: HostServices(workers: WorkerPool(threads: threads)))
+        let trust = try Self.trust(graph.manifest, folder)
+        catalog = DriverCatalog(host: HostServices(workers: WorkerPool(threads: threads)), trust: trust)
+    }
+
+    /// The operator's policy, and what the manifest asks for beyond it.
+    private static func trust(_ manifest: Manifest, _ folder: String) throws -> TrustPolicy {
+        let standard = try TrustPolicy.standard()
+        guard let asked = manifest.trust else { return standard }
+        return standard.tightened(
+            require: TrustPolicy.Requirement(rawValue: asked.require.value.rawValue) ?? .signature,
+            keys: try asked.keys.map { try TrustKey(naming: $0.value, folder: folder) }, source: manifest.file)
     }
 
     private static func resolve(_ model: Manifest.Model, _ folder: String) throws -> String {

@@ -12,6 +12,30 @@ enum Terminal {
         send(text, to: 1)
     }
 
+    /// Where this program's output goes.
+    private static let output = Atomic<Int32>(1)
+
+    /// Keeps standard output for this program alone: what drivers print goes to standard error, so that no report is spoiled by it.
+    static func claimOutput() {
+        _ = isOutputTerminal
+        let kept = fcntl(1, F_DUPFD_CLOEXEC, 3)
+        guard kept >= 0 else { return }
+        guard fcntl(2, F_GETFD) >= 0, dup2(2, 1) == 1 else {
+            close(kept)
+            return
+        }
+        output.store(kept, ordering: .relaxed)
+    }
+
+    /// Gives standard output back, for words that do not come from a command.
+    static func releaseOutput() {
+        let kept = output.exchange(1, ordering: .relaxed)
+        guard kept != 1 else { return }
+        fflush(nil)
+        dup2(kept, 1)
+        close(kept)
+    }
+
     static func line(_ text: String) { write(text + "\n") }
 
     /// Writes a line to standard error.
@@ -19,6 +43,7 @@ enum Terminal {
 
     /// All of the text, whatever is interrupted; a reader that has gone away ends the command quietly.
     static func send(_ text: String, to descriptor: Int32) {
+        let descriptor = descriptor == 1 ? output.load(ordering: .relaxed) : descriptor
         var bytes = Array(text.utf8)[...]
         while !bytes.isEmpty {
             let written = bytes.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }

@@ -1,3 +1,4 @@
+import BuildKit
 import Foundation
 import TestKit
 import Testing
@@ -41,7 +42,7 @@ struct BadInputTests {
         let model = TestModel.path ?? ""
         refuses(try Command.run("run", manifest(folder, model: model, device: "cpux"), "--prompt", "x", in: folder.path), code: 1, "no such driver", "cpu")
         try folder.write("libx.so", "this is text")
-        refuses(try Command.run("run", manifest(folder, model: model, device: "./libx.so"), "--prompt", "x", in: folder.path), code: 1, "libx.so", "dlopen")
+        refuses(try Command.run("run", manifest(folder, model: model, device: "./libx.so"), "--prompt", "x", in: folder.path), code: 1, "libx.so", "it is no ELF file: it begins with \"this is \"", "nothing was loaded")
         refuses(
             try Command.run("run", manifest(folder, model: model, device: "{driver: cpu, options: {numerix: f32}}"), "--prompt", "x", in: folder.path),
             code: 1, "numerix", "did you mean 'numerics'")
@@ -70,6 +71,54 @@ struct BadInputTests {
                 #expect(run.status == 2 && run.errorLines == 1, "\(arguments): \(run.status) \(run.error)")
             }
         }
+    }
+
+    @Test("what a driver prints to standard output spoils no report", .enabled(if: Tool.cc != nil, "no C compiler"))
+    func printing() throws {
+        let built = try TemporaryFolder()
+        let library = try SharedLibrary.driver("prints", in: built)
+        let run = try Command.run("drivers", "--json", in: built.path, environment: ["BATON_DRIVER_FILES": library])
+        #expect(run.status == 0)
+        let report = try #require(run.json["report"] as? [String: Any])
+        let candidates = try #require(report["candidates"] as? [[String: Any]])
+        #expect(candidates.first?["decision"] as? String == "loaded")
+        for words in ["a word at load", "a word at entry", "a word at the end"] {
+            #expect(!run.output.contains(words) && run.error.contains(words))
+        }
+    }
+
+    @Test("keygen, sign and verify: a wrong hash, a bad signature and a strange key are one line each", .enabled(if: Tool.cc != nil, "no C compiler"))
+    func signing() throws {
+        let built = try TemporaryFolder()
+        _ = try SharedLibrary.driver("old", in: built)
+        func run(_ arguments: String...) throws -> Command { try Command.run(arguments, in: built.path) }
+        #expect(try run("driver", "keygen", "mine").status == 0 && run("driver", "keygen", "other").status == 0)
+        refuses(try run("driver", "keygen", "mine"), code: 1, "mine.key", "never overwritten")
+        refuses(try run("driver", "verify", "libbaton-old.so", "--require", "hash"), code: 1, "requires a sha256")
+        #expect(try run("driver", "sign", "libbaton-old.so", "--key", "mine.key").status == 0)
+        let good = try run("driver", "verify", "libbaton-old.so", "--key", "mine.pub")
+        #expect(good.status == 0 && good.output.contains("valid, key"))
+        #expect(try run("driver", "verify", "libbaton-old.so", "--json").json["signature"] as? String != nil)
+        refuses(try run("driver", "verify", "old.driver.json", "--key", "other.pub"), code: 1, "not on the list")
+        refuses(try run("driver", "verify", "old.driver.json", "--key", "mine.key"), code: 2, "is a private key")
+        let manifest = try Tool.read(built.file("old.driver.json"))
+        try built.write(manifest.replacingOccurrences(of: "\"max\" : \"1.0\"", with: "\"max\" : \"1.1\""), to: "wide.driver.json")
+        refuses(try run("driver", "verify", "wide.driver.json", "--key", "mine.pub"), code: 1, "its manifest says ABI 1.0..1.1")
+        try built.write(manifest.replacingOccurrences(of: "\"value\" : \"", with: "\"value\" : \"AA"), to: "bad.driver.json")
+        refuses(try run("driver", "verify", "bad.driver.json"), code: 1, "signature in its manifest is not over this hash")
+        _ = try SharedLibrary.build("Tests/Fixtures/drivers/null_slots.c", name: "baton-old", in: built)
+        refuses(try run("driver", "verify", "old.driver.json"), code: 1, "null_slots", "nothing was loaded")
+    }
+
+    @Test("the operator's policy binds every command that loads a driver", .enabled(if: TestModel.path != nil, "needs the model"))
+    func policy() throws {
+        let folder = try Scratch()
+        try folder.write("trust.json", #"{"require": "hash"}"#)
+        let manifest = try manifest(folder, model: TestModel.path ?? "")
+        let run = try Command.run("run", manifest, "--prompt", "x", in: folder.path, environment: ["BATON_TRUST": folder.path + "/trust.json"])
+        refuses(run, code: 1, "requires a sha256", "nothing was loaded")
+        try folder.write("t.yaml", "baton: 1\nmodel: \(TestModel.path ?? "")\ndevices:\n  host: cpu\ntrust: {require: signature}\n")
+        refuses(try Command.run("run", "t.yaml", "--prompt", "x", in: folder.path), code: 1, "t.yaml", "requires a")
     }
 
     @Test("a 70B-shaped model does not fit one CS-3, which explain proves without weights", .enabled(if: TestDrivers.has("cs3") && TestDrivers.has("trainium3"), "needs the device models"))

@@ -9,7 +9,8 @@ struct SkewDriverTests {
         ("old", ["baton_driver_entry"]), ("future_minor", ["baton_driver_entry"]), ("future_major", ["baton_driver_entry"]),
         ("short_table", ["baton_driver_entry"]), ("null_slots", ["baton_driver_entry"]), ("wrong_struct", ["baton_driver_entry"]),
         ("throws_in_entry", ["baton_driver_entry"]), ("lying_size", ["baton_driver_entry"]), ("no_entry", ["baton_driver_start"]),
-        ("opens_in_entry", ["baton_driver_entry"]), ("says_nothing", ["baton_driver_entry"]),
+        ("opens_in_entry", ["baton_driver_entry"]), ("says_nothing", ["baton_driver_entry"]), ("lying_note", ["baton_driver_entry"]),
+        ("prints", ["baton_driver_entry"]),
         ("two_symbols", ["baton_driver_entry", "baton_two_symbols_extra"]),
     ])
     func builds(name: String, exports: [String]) throws {

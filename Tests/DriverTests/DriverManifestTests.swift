@@ -88,7 +88,7 @@ struct DriverManifestTests {
     }
 
     @Test("what is wrong with a manifest is said in one line", arguments: [
-        (#"{"name": "old", "library": "l.so", "lirbary": "x"}"#, "unknown key 'lirbary'; the keys are abi, devices, library, name, sha256"),
+        (#"{"name": "old", "library": "l.so", "lirbary": "x"}"#, "unknown key 'lirbary'; the keys are abi, capabilities, devices, library, name, sha256, signature"),
         (#"{"name": "old", "library": "l.so""#, "is not valid JSON"),
         ("", "is not valid JSON"),
         ("\u{0}\u{1}", "is not valid JSON"),
@@ -104,6 +104,9 @@ struct DriverManifestTests {
         (#"{"name": "old", "library": "l.so", "abi": {"min": "1.4", "max": "1.0"}}"#, "is not a range"),
         (#"{"name": "old", "library": "l.so", "abi": {"min": "-1.0", "max": "1.0"}}"#, "is not a range"),
         (#"{"name": "old", "library": "l.so", "sha256": "abc"}"#, "64 hexadecimal digits"),
+        (#"{"name": "o\nld", "library": "l.so"}"#, "not a driver's name"),
+        (#"{"name": "old", "library": "l.so", "capabilities": ["a,b"]}"#, "not the id of an interface"),
+        (#"{"name": "old", "library": "l.so", "signature": "x"}"#, "'signature' has the wrong type"),
         (#"{"name": "old", "library": "l.so", "pad": ""# + String(repeating: " ", count: 1 << 20) + #""}"#, "is longer than the 1048576 bytes"),
     ])
     func malformed(text: String, words: String) throws {

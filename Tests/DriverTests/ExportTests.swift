@@ -7,6 +7,7 @@ import Testing
 
 @Suite("Drivers of this build", .enabled(if: Tool.nm != nil, "no nm on PATH: symbols cannot be listed"))
 struct ExportTests {
+    static let folder = TestDrivers.folder
     static let libraries = ((try? FileManager.default.contentsOfDirectory(atPath: TestDrivers.folder)) ?? [])
         .filter { $0.hasPrefix("libbaton-") && $0.hasSuffix(".so") }.sorted()
 

@@ -48,6 +48,8 @@ struct SchemaTests {
         else { throw Absent() }
         #expect(try keys(#require(full.first { $0.key.value == "properties" }).value) == ManifestKeys.device)
         #expect(try keys(#require(route.first { $0.key.value == "properties" }).value) == ManifestKeys.routing)
+        guard case .list(let trusts) = try value("properties", "trust", "anyOf").content, case .mapping(let trust)? = trusts.last?.content else { throw Absent() }
+        #expect(try keys(#require(trust.first { $0.key.value == "properties" }).value) == ManifestKeys.trust)
         let all = Manifest.StageKind.allCases.flatMap(ManifestKeys.stage)
         #expect(Set(all) == Set(ManifestKeys.anyStage))
     }
@@ -61,6 +63,7 @@ struct SchemaTests {
         #expect(texts(try value("$defs", "handoff", "properties", "dtype", "enum")) == Manifest.Handoff.DType.allCases.map(\.rawValue))
         #expect(texts(try value("$defs", "handoff", "properties", "on_failure", "enum")) == Manifest.Handoff.OnFailure.allCases.map(\.rawValue))
         #expect(texts(try value("$defs", "foreignStage", "properties", "at", "enum")) == ForeignHook.allCases.map(\.rawValue))
+        #expect(texts(try value("$defs", "trustRequirement", "enum")) == Manifest.Trust.Requirement.allCases.map(\.rawValue))
         #expect(texts(try value("required")) == ["baton", "model", "devices"])
     }
 }

@@ -20,6 +20,8 @@ public struct Manifest: Hashable, Sendable {
     /// Tokens of one request at most, prompt and completion; nil for the model's own context.
     public let context: Located<Int>?
     public let sampling: Sampling
+    /// Nil where nothing is asked for.
+    public internal(set) var trust: Trust?
 
     /// Reads the file at `path`. Blocks for the reading. Errors: unreadable or larger than 1 MiB, and all those of `init(bytes:file:)`.
     public init(contentsOf path: String) throws(ManifestError) {

@@ -2,10 +2,11 @@
 
 /// The keys of each mapping of a manifest. `Examples/manifest.schema.json` lists the same ones.
 enum ManifestKeys {
-    static let manifest = ["baton", "model", "devices", "stages", "handoff", "routing", "context", "sampling"]
+    static let manifest = ["baton", "model", "devices", "stages", "handoff", "routing", "context", "sampling", "trust"]
     static let device = ["driver", "options"]
     static let handoff = ["overlap", "dtype", "checksum", "deadline", "on_failure"]
     static let routing = ["mode"]
+    static let trust = ["require", "keys"]
     static let sampling = ["temperature", "top_k", "top_p", "min_p", "repetition_penalty", "seed"]
 
     static func stage(_ kind: Manifest.StageKind) -> [String] {

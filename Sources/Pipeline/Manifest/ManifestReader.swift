@@ -11,7 +11,11 @@ struct ManifestReader {
     }
 
     static func read(_ source: SourceText) throws(ManifestError) -> Manifest {
-        try ManifestReader(source.file).manifest(SourceReader.read(source))
+        let reader = ManifestReader(source.file)
+        let value = try SourceReader.read(source)
+        var manifest = try reader.manifest(value)
+        manifest.trust = try reader.trust(value)
+        return manifest
     }
 
     private func manifest(_ value: SourceValue) throws(ManifestError) -> Manifest {

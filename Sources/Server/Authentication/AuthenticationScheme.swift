@@ -7,9 +7,15 @@ protocol AuthenticationScheme: Sendable {
     func claims(_ head: HTTPRequest) -> Bool
     /// Whether `key(of:in:)` looks at the body. Without it the key is checked before a byte of the body is read.
     var needsBody: Bool { get }
+    /// Refuses by the head alone what needs no look at the body.
+    func precheck(_ head: HTTPRequest, in keys: KeyRing) throws(Refusal)
     /// The key that the credentials prove. Compares secrets in constant time.
     /// - Throws: `unauthenticated` or `forbidden`, in words that do not help to guess.
     func key(of request: ReceivedRequest, in keys: KeyRing) throws(Refusal) -> KeyRing.Key
+}
+
+extension AuthenticationScheme {
+    func precheck(_ head: HTTPRequest, in keys: KeyRing) throws(Refusal) {}
 }
 
 /// A request as it came: what signatures are made over.

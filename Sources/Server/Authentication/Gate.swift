@@ -15,6 +15,7 @@ struct Gate: RouterMiddleware {
         var context = context
         let scheme = schemes.first { $0.claims(request.head) }
         if keys == nil { try refuseStrangers(request.head) }
+        if let keys { try scheme?.precheck(request.head, in: keys) }
         if let keys, scheme?.needsBody != true { try admit(request.head, scheme, keys, body: ByteBuffer(), &context) }
         let body = try await body(of: &request)
         if let keys, scheme?.needsBody == true { try admit(request.head, scheme, keys, body: body, &context) }
@@ -26,7 +27,7 @@ struct Gate: RouterMiddleware {
         _ head: HTTPRequest, _ scheme: (any AuthenticationScheme)?, _ keys: KeyRing, body: ByteBuffer, _ context: inout ServerContext
     ) throws(Refusal) {
         guard let scheme else {
-            throw Refusal(.unauthenticated, "no API key was given; send \"Authorization: Bearer KEY\"")
+            throw Refusal(.anonymous, "no API key was given; send \"Authorization: Bearer KEY\"")
         }
         context.client = try scheme.key(of: ReceivedRequest(head: head, body: body), in: keys).client
     }

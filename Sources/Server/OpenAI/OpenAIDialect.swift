@@ -112,7 +112,7 @@ struct OpenAIDialect: Dialect {
             switch refusal.kind {
             case .invalid, .wrongMethod, .slow: ("invalid_request_error", nil)
             case .tooLong: ("invalid_request_error", "context_length_exceeded")
-            case .unauthenticated: ("invalid_request_error", "invalid_api_key")
+            case .anonymous, .unauthenticated: ("invalid_request_error", "invalid_api_key")
             case .forbidden: ("invalid_request_error", "forbidden")
             case .unknownModel: ("invalid_request_error", "model_not_found")
             case .unknownPath: ("invalid_request_error", "unknown_url")
