@@ -9,6 +9,8 @@ PACKAGES = libffi-dev pkg-config python3-pip
 # The folder where `make bench` writes, and how many interleaved repeats it makes.
 BENCH = .build/bench
 REPEATS ?= 5
+# Those of `make bench-serve`.
+SERVE_REPEATS ?= 3
 
 .PHONY: run test build model setup clean bench bench-serve test-page
 
@@ -30,7 +32,7 @@ bench: build model
 
 # `baton serve` beside llama.cpp's server on the same file and threads, at 1, 4, 8 and 16 clients: a table, serve.json and serve.svg.
 bench-serve: build model
-	@python3 Benchmarks/bench_serve.py --baton $(BATON) --manifest Examples/aggregated.yaml --model "$$($(BATON) model pull | tail -1)" --out $(BENCH)
+	@python3 Benchmarks/bench_serve.py --baton $(BATON) --manifest Examples/aggregated.yaml --model "$$($(BATON) model pull | tail -1)" --repeats $(SERVE_REPEATS) --out $(BENCH)
 
 # The page at / in headless Chromium, with screenshots; skipped aloud where there is none.
 test-page: setup

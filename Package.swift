@@ -150,6 +150,8 @@ let package = Package(
         .testTarget(name: "BatonTests", dependencies: ["TestKit", "BuildKit", "baton"], swiftSettings: house),
         .testTarget(name: "DriverTests", dependencies: ["Driver", "BuildKit", "TestKit"], swiftSettings: house),
         .testTarget(name: "EngineTests", dependencies: ["Engine", "TestKit"], swiftSettings: house),
+        .testTarget(
+            name: "PageTests", dependencies: ["Server", "Engine", "Tokens"], path: "Tests/Page", exclude: ["browser.py", "page_test.py"], swiftSettings: house),
         .testTarget(name: "LoadGeneratorTests", dependencies: ["LoadGenerator"], swiftSettings: house),
         .testTarget(name: "ForeignFunctionTests", dependencies: ["Driver", "BuildKit"], swiftSettings: house),
         .testTarget(name: "ContractTests", dependencies: ["CDriver", "BuildKit"], swiftSettings: house),
