@@ -68,7 +68,7 @@ let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
 
 let package = Package(
     name: "baton",
-    products: [.executable(name: "baton", targets: ["baton"])] + plugins.map(\.product),
+    products: [.executable(name: "baton", targets: ["baton"]), .executable(name: "baton-driver-host", targets: ["baton-driver-host"])] + plugins.map(\.product),
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
@@ -92,12 +92,13 @@ let package = Package(
         .target(name: "CFFI", dependencies: ["CLibFFI"], path: "Sources/CFFI", exclude: ["System"]),
 
         .target(name: "CHost"),
+        .target(name: "CIsolation", dependencies: ["CDriver"], cSettings: [.unsafeFlags(["-Wall", "-Wextra", "-Werror"])]),
 
         // Floor 1: pure values, and the one door to C.
         .target(name: "Pipeline", dependencies: ["CHost", "Yams"], swiftSettings: house),
         .target(name: "Model", dependencies: [crypto], swiftSettings: house),
         .target(name: "Tokens", swiftSettings: house),
-        .target(name: "Driver", dependencies: ["CDriver", "CFFI", "CHost", crypto, log], swiftSettings: house),
+        .target(name: "Driver", dependencies: ["CDriver", "CFFI", "CHost", "CIsolation", crypto, log], swiftSettings: house),
 
         // Floor 2: the main path.
         .target(name: "Engine", dependencies: ["Pipeline", "Model", "Tokens", "Driver", log], swiftSettings: house),
@@ -139,6 +140,9 @@ let package = Package(
             ],
             swiftSettings: house),
 
+        // What an isolated driver runs in: started by the command, not by hand.
+        .executableTarget(name: "baton-driver-host", dependencies: ["Driver"], swiftSettings: house),
+
         // Tests, by what they need: nothing; a driver (skipped aloud where it is not built); the model.
         .target(name: "TestKit", dependencies: ["Driver", "Model", "Tokens"], path: "Tests/TestKit", swiftSettings: house),
         .target(name: "BuildKit", path: "Tests/BuildKit", swiftSettings: house),
@@ -149,10 +153,11 @@ let package = Package(
         .testTarget(name: "BedrockTests", dependencies: ["Server", "TestKit", "BuildKit", "baton", crypto], swiftSettings: house),
         .testTarget(name: "BatonTests", dependencies: ["TestKit", "BuildKit", "baton"], swiftSettings: house),
         .testTarget(name: "DriverTests", dependencies: ["Driver", "BuildKit", "TestKit"], swiftSettings: house),
-        .testTarget(name: "EngineTests", dependencies: ["Engine", "TestKit"], swiftSettings: house),
         .testTarget(
             name: "PageTests", dependencies: ["Server", "Engine", "Tokens"], path: "Tests/Page", exclude: ["browser.py", "page_test.py"], swiftSettings: house),
         .testTarget(name: "LoadGeneratorTests", dependencies: ["LoadGenerator"], swiftSettings: house),
+        .testTarget(name: "IsolationTests", dependencies: ["Driver", "CDriver", "TestKit", "BuildKit", "baton-driver-host"], swiftSettings: house),
+        .testTarget(name: "EngineTests", dependencies: ["Engine", "TestKit", "baton-driver-host"], swiftSettings: house),
         .testTarget(name: "ForeignFunctionTests", dependencies: ["Driver", "BuildKit"], swiftSettings: house),
         .testTarget(name: "ContractTests", dependencies: ["CDriver", "BuildKit"], swiftSettings: house),
         .testTarget(name: "DriverKitTests", dependencies: ["DriverKit", "CDriver"], swiftSettings: house),

@@ -1,3 +1,4 @@
+package import CDriver
 import Glibc
 import Synchronization
 
@@ -8,6 +9,7 @@ import Synchronization
 /// ignored when the process runs with elevated privilege. The current directory is never searched. Any thread may use a catalog.
 public final class DriverCatalog: Sendable {
     public let host: HostServices
+    private let search: DriverSearch
     private let state: Mutex<State>
     /// The thread that runs a driver's entry just now, or 0: a call from there must not wait for itself.
     private let entering = Atomic<UInt>(0)
@@ -15,11 +17,16 @@ public final class DriverCatalog: Sendable {
     private struct State: Sendable {
         var report: LoadReport
         var loaded: [Int: DriverLibrary] = [:]
+        /// By candidate and label, as long as somebody uses them: a child goes with its last device.
+        var isolated: [String: Isolated] = [:]
     }
+
+    private struct Isolated: Sendable { weak var library: DriverLibrary? }
 
     /// - Parameter trust: what drivers must show before they are loaded.
     public init(host: HostServices = HostServices(), search: DriverSearch = .standard(), trust: TrustPolicy = TrustPolicy()) {
         self.host = host
+        self.search = search
         var report = search.report(hostABI: host.abi)
         report.trust = trust
         state = Mutex(State(report: report))
@@ -48,6 +55,42 @@ public final class DriverCatalog: Sendable {
             } catch { return .failure(error) }
         }
         return try result.get()
+    }
+
+    /// The same driver in a process of its own, one for each label; nil for `isolation`: in this process.
+    /// - Parameter label: the device it is for, as its user calls it.
+    public func load(_ name: String, isolation: Isolation?, label: String) throws(DriverError) -> DriverLibrary {
+        guard let isolation else { return try load(name) }
+        let result: Result<DriverLibrary, DriverError> = state.withLock { state in
+            do throws(DriverError) {
+                let index = try Self.candidate(name, in: &state.report, hostABI: host.abi)
+                if let library = state.isolated["\(index) \(label)"]?.library { return .success(library) }
+                let library = try isolated(index, isolation, label, in: &state.report)
+                state.isolated["\(index) \(label)"] = Isolated(library: library)
+                return .success(library)
+            } catch { return .failure(error) }
+        }
+        return try result.get()
+    }
+
+    private func isolated(_ index: Int, _ isolation: Isolation, _ label: String, in report: inout LoadReport) throws(DriverError) -> DriverLibrary {
+        let examination = try Examination(of: &report.candidates[index], policy: report.trust)
+        let path = report.candidates[index].path
+        let mayNeedFilesBeside = report.trust.require == .none && examination.manifest?.sha256 == nil
+        let setup = ChildSetup(path: path, search: search, trust: report.trust, workers: host.workers.count, mayNeedFilesBeside: mayNeedFilesBeside)
+        let child = try IsolatedDriver(setup, file: examination.file, label: label, isolation: isolation, logger: host.logger)
+        var stated: ABIRange?
+        let library = try DriverLibrary(
+            loading: path, examined: examination, host: host, isolated: child, stated: &stated, mayNeedFilesBeside: mayNeedFilesBeside)
+        report.candidates[index].record(library)
+        return library
+    }
+
+    /// The entry of the driver at `path`, in a child that lives as long as what is given with it.
+    package func isolatedEntry(_ path: String, _ isolation: Isolation) throws(DriverError) -> (entry: baton_driver_entry_function, child: any AnyObject & Sendable) {
+        let setup = ChildSetup(path: path, search: search, trust: report.trust, workers: host.workers.count, mayNeedFilesBeside: true)
+        let driver = try IsolatedDriver(setup, file: nil, label: "", isolation: isolation, logger: host.logger)
+        return (driver.entry, driver)
     }
 
     /// Loads every candidate that is not shadowed or disabled, for `baton drivers`. Failures stay in the report.

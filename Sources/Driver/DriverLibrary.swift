@@ -25,6 +25,8 @@ public final class DriverLibrary: @unchecked Sendable {
     /// For other drivers that open this one's devices; never freed.
     let rawDriver: UnsafeMutablePointer<baton_driver>
     private let resident: Resident
+    /// The child it runs in; nil when it runs in this process.
+    let isolated: IsolatedDriver?
 
     /// Every pointer that other drivers may hold.
     private struct Resident {
@@ -37,18 +39,27 @@ public final class DriverLibrary: @unchecked Sendable {
     /// Whether the driver offers the interfaces.
     public var hasKV: Bool { kv != nil }
     public var hasCost: Bool { cost != nil }
+    /// Whether it runs in a process of its own.
+    public var isIsolated: Bool { isolated != nil }
+    /// That process; nil while there is none.
+    public var process: Int32? { isolated?.process }
 
     /// Loads the examined file at `path` (absolute) and negotiates. Runs the driver's code.
     /// - Parameters:
     ///   - stated: becomes the range the driver states, also when the driver is refused after that.
     ///   - mayNeedFilesBeside: whether libraries beside this one, which no hash covers, may be loaded with it.
     /// - Throws: what failed, with dlerror's own words, or both ABI ranges when they do not meet.
+    /// - Parameter isolated: the child to run it in; nil to run it in this process.
     init(
-        loading path: String, examined: Examination, host: HostServices, stated: inout ABIRange?, mayNeedFilesBeside: Bool
+        loading path: String, examined: Examination, host: HostServices, isolated: IsolatedDriver? = nil, stated: inout ABIRange?, mayNeedFilesBeside: Bool
     ) throws(DriverError) {
-        let entry = try Self.symbol(path, try examined.file.pathForLoading(), mayNeedFilesBeside && examined.manifest?.sha256 == nil)
+        let entry: baton_driver_entry_function
+        if let isolated { entry = isolated.entry } else {
+            entry = try Self.symbol(path, try examined.file.pathForLoading(), mayNeedFilesBeside && examined.manifest?.sha256 == nil)
+        }
         let raw = try Self.negotiate(path, entry, examined, host, &stated)
         driver = raw
+        self.isolated = isolated
         self.path = path
         name = String(raw.name)
         version = String(raw.version)
@@ -127,7 +138,7 @@ public final class DriverLibrary: @unchecked Sendable {
         throw DriverError(.failedPrecondition, driver: path, call: "entry", detail: "\(words); make them agree and build it again")
     }
 
-    private static func symbol(_ path: String, _ loadPath: String, _ mayNeedFilesBeside: Bool) throws(DriverError) -> baton_driver_entry_function {
+    static func symbol(_ path: String, _ loadPath: String, _ mayNeedFilesBeside: Bool) throws(DriverError) -> baton_driver_entry_function {
         _ = dlerror()
         var handle = dlopen(loadPath, RTLD_NOW | RTLD_LOCAL)
         let words = handle == nil ? Self.linkerWords.replacing(loadPath, with: path) : ""
@@ -162,7 +173,7 @@ public final class DriverLibrary: @unchecked Sendable {
         return id.withContractString { get($0, versions[id] ?? 1) } != nil
     }
 
-    private static func interface<T: ContractStruct>(_ driver: baton_driver, _ id: String, _ version: UInt32) -> T? {
+    static func interface<T: ContractStruct>(_ driver: baton_driver, _ id: String, _ version: UInt32) -> T? {
         guard let get = driver.get_interface else { return nil }
         return id.withContractString { T.copied(from: get($0, version)?.assumingMemoryBound(to: T.self)) }
     }

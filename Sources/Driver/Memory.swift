@@ -1,25 +1,36 @@
 import CDriver
 import Glibc
+import Synchronization
 
 /// Host memory that several devices read and write: the staging of a handoff, or a mapped file of weights.
 /// Owned once; freed when it goes, so it must outlive the work that names it.
 public struct HostRegion: ~Copyable, @unchecked Sendable {
     public let base: UnsafeMutableRawPointer
     public let count: Int
+    /// Where a driver runs in a child, memory that the child can map too.
+    private let shared: SharedMemory?
 
     /// `count` zeroed bytes, page-aligned.
     public init(count: Int) throws(DriverError) {
+        let shared = SharedMemory.isWanted.load(ordering: .relaxed) ? try SharedMemory(count: count) : nil
+        let place: UnsafeMutableRawPointer
+        if let shared { place = shared.base } else { place = try Self.mapped(count) }
+        self.shared = shared
+        self.count = count
+        base = place
+    }
+
+    private static func mapped(_ count: Int) throws(DriverError) -> UnsafeMutableRawPointer {
         let mapped = mmap(nil, max(count, 1), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
         guard let mapped, mapped != MAP_FAILED else {
             throw DriverError(.resourceExhausted, driver: "host", call: "mmap", detail: "no \(count) bytes of host memory")
         }
-        base = mapped
-        self.count = count
+        return mapped
     }
 
     public var bytes: UnsafeMutableRawBufferPointer { UnsafeMutableRawBufferPointer(start: base, count: count) }
 
-    deinit { munmap(base, max(count, 1)) }
+    deinit { if shared == nil { munmap(base, max(count, 1)) } }
 }
 
 /// A name for a range of memory that a device may import. It owns nothing: the memory outlives every use of the name.

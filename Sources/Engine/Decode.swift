@@ -8,6 +8,8 @@ struct Decode: ~Copyable {
     /// Modelled nanoseconds the devices spent.
     private(set) var modelled: UInt64 = 0
     private var batch = Batch()
+    /// Of the KV that the batch's block table is of.
+    private var generation: UInt64?
 
     init(stage: OpenStage, trace: Trace?) {
         self.stage = stage
@@ -21,7 +23,8 @@ struct Decode: ~Copyable {
 
     /// Computes the token after `token`, which stands at position `kv.tokens`; its logits are left to be read.
     mutating func step(_ token: Int32, _ kv: inout KVState) throws(EngineError) {
-        if steps == 0 {
+        if generation != kv.generation {
+            generation = kv.generation
             batch.blockTables = kv.blocks
             batch.blockTableStride = kv.blocks.count
         }

@@ -59,14 +59,21 @@ public final class Engine {
         var report = RunReport()
         report.promptTokens = request.prompt
         let began = WallClock.now
-        var kv = try prefillAndHandOff(request.prompt, capacity: request.prompt.count + maxTokens, began, &report, progress)
+        let capacity = request.prompt.count + maxTokens
+        var kv = try revived { () throws(EngineError) in try prefillAndHandOff(request.prompt, capacity: capacity, began, &report, progress) }
         var text = Completion(request, maxTokens: maxTokens, tokenizer: tokenizer, filters: filters)
         var steps = Decode(stage: decode, trace: trace)
         let decodeBegan = WallClock.now
         var finish = try text.next(&logits, emit)
         while finish == nil {
-            try steps.step(text.last, &kv)
-            try decode.readLogits(rows: 1, into: &logits)
+            do throws(EngineError) {
+                try steps.step(text.last, &kv)
+                try decode.readLogits(rows: 1, into: &logits)
+            } catch {
+                guard error.isLost, settings.handoff.recomputes else { throw error }
+                report.routeReason += "; its KV was computed again on a device opened anew: \(error)"
+                try again(request.prompt + text.tokens, &kv)
+            }
             finish = try text.next(&logits, emit)
         }
         report.text = text.text
@@ -75,6 +82,27 @@ public final class Engine {
         report.hiddenBytes = prefill.hiddenBytes + (decode === prefill ? 0 : decode.hiddenBytes)
         report.stages.append(row("decode", decode, tokens: steps.steps, WallClock.now - decodeBegan, steps.modelled))
         return report
+    }
+
+    /// Runs `body` with the stages as they are or, where a driver's process has ended, opened anew; and once more for each such end, as far as the
+    /// crash budget goes.
+    private func revived<R: ~Copyable>(_ body: () throws(EngineError) -> R) throws(EngineError) -> R {
+        while true {
+            if decode.isLost { try decode.reopen() }
+            if prefill !== decode, prefill.isLost { try? prefill.reopen() }
+            do throws(EngineError) { return try body() } catch {
+                guard error.isLost, settings.handoff.recomputes, decode.isLost || prefill.isLost else { throw error }
+            }
+        }
+    }
+
+    /// Computes the KV of `tokens`, of which decode had the most and lost it, and the logits of the last.
+    private func again(_ tokens: [Int32], _ kv: inout KVState) throws(EngineError) {
+        try revived { () throws(EngineError) in
+            kv.tokens = 0
+            _ = try Prefill(stage: decode, trace: trace).run(tokens, into: &kv, tokenStep: 1)
+            try decode.readLogits(rows: 1, into: &logits)
+        }
     }
 
     /// Log-probability of each token of `prompt` after its first, and the logits of its last position, from one prefill.

@@ -21,12 +21,18 @@ public struct EngineError: Error, Sendable, CustomStringConvertible {
     /// Seconds after which asking again may help; nil where it will not.
     public var retryAfter: Double?
 
+    /// The device is gone with its driver's process; opened anew it may work.
+    public internal(set) var isLost = false
+
     public init(_ kind: Kind, _ words: String) {
         self.kind = kind
         self.words = words
     }
 
-    public init(_ error: DriverError) { self.init(.driver, error.description) }
+    public init(_ error: DriverError) {
+        self.init(.driver, error.description)
+        isLost = error.code == .unavailable
+    }
     public var description: String { words }
 
     /// Runs `body` and turns a driver's failure into the main path's.

@@ -39,13 +39,17 @@ struct DriverTest: ParsableCommand {
     @Option(help: "The exceptions, in place of conformance.json beside the library.", completion: .file(extensions: ["json"])) var exceptions: String?
     @Option(help: "Checks that run at once. Those that measure time are surest alone.") var jobs = 1
     @Option(help: "Seconds after which a check has failed.") var timeout = 60
+    @Option(help: ArgumentHelp("Run the driver in a process of its own, as devices with this in a manifest do: none, process.", valueName: "how")) var isolation: String?
     @Option(help: .hidden) var one: String?
 
     func validate() throws {
         guard (1...64).contains(jobs) else { throw ValidationError("--jobs is \(jobs); give 1 to 64") }
         guard (1...3_600).contains(timeout) else { throw ValidationError("--timeout is \(timeout); give 1 to 3600 seconds") }
+        guard [nil, "none", "process"].contains(isolation) else { throw ValidationError("--isolation is \(isolation ?? ""); give none or process") }
         for text in option where !text.contains("=") { throw ValidationError("--option \(text) has no '='; write key=value") }
     }
+
+    private var isIsolated: Bool { isolation == "process" || isolation == nil && Isolation.ofEnvironment != nil }
 
     private var options: [(String, String)] {
         option.map { text in
@@ -69,14 +73,14 @@ struct DriverTest: ParsableCommand {
     /// In a child: one rule.
     private func check(_ id: String, _ path: String) throws {
         guard let rule = Rule.named(id) else { throw Failure(code: 2, "there is no rule \(id); they are D1 to D\(Rule.all.count)") }
-        throw ExitCode(Suite.check(rule, library: path, options: options))
+        throw ExitCode(Suite.check(rule, library: path, options: options, isolation: isIsolated ? Isolation() : nil))
     }
 
     private func verdicts(_ path: String) throws -> [Verdict] {
         do {
             let declared = try exceptions.map { try Exceptions(reading: $0) } ?? Exceptions.beside(path)
             let program = (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")) ?? CommandLine.arguments[0]
-            let arguments = ["driver", "test", path] + option.flatMap { ["--option", $0] } + ["--one"]
+            let arguments = ["driver", "test", path] + option.flatMap { ["--option", $0] } + ["--isolation", isIsolated ? "process" : "none", "--one"]
             var suite = Suite(library: path, options: options, rules: try chosen(), exceptions: declared, program: program, arguments: arguments)
             suite.jobs = jobs
             suite.timeout = timeout

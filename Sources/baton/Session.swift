@@ -50,7 +50,7 @@ struct Session {
             StageDevices.Named(
                 label: device.name.value,
                 driver: device.driver.value.contains("/") ? Files.absolute(device.driver.value, against: folder) : device.driver.value,
-                options: DriverOptions(device.options.map { ($0.name.value, $0.value.value) }))
+                options: DriverOptions(device.options.map { ($0.name.value, $0.value.value) }), isolation: Isolation(device.isolation))
         }
         var split: [Int]?
         if case .counts(let counts) = stage.split { split = counts }
@@ -86,6 +86,33 @@ struct Session {
         }
         return hooks
     }
+}
+
+extension Isolation {
+    /// As the manifest says, or BATON_ISOLATION where it says nothing; nil: in this process.
+    init?(_ manifest: Manifest.Device.Isolation?) {
+        guard let manifest else {
+            guard let asked = Isolation.ofEnvironment else { return nil }
+            self = asked
+            return
+        }
+        guard manifest.mode.value == .process else { return nil }
+        self.init()
+        func seconds(_ duration: Located<Duration>?) -> Int? { duration.map { max(1, Int($0.value.components.seconds)) } }
+        memoryBytes = manifest.memory.map { $0.value << 20 }
+        processors = manifest.processors?.value
+        isFenced = manifest.fence?.value ?? isFenced
+        callDeadline = seconds(manifest.deadline) ?? callDeadline
+        workDeadline = seconds(manifest.workDeadline) ?? workDeadline
+        restart.budget = manifest.budget?.value ?? restart.budget
+        restart.window = seconds(manifest.window).map { UInt64($0) * 1_000_000_000 } ?? restart.window
+        restart.firstPause = manifest.pause.map { $0.value.nanoseconds } ?? restart.firstPause
+    }
+}
+
+extension Duration {
+    /// Whole nanoseconds, 0 for less than nothing.
+    var nanoseconds: UInt64 { UInt64(clamping: components.seconds * 1_000_000_000 + components.attoseconds / 1_000_000_000) }
 }
 
 extension ModelFile {

@@ -21,6 +21,9 @@ public enum TestDrivers {
     /// Whether the driver called `name` was built; tests that need it are skipped aloud where its folder was removed.
     public static func has(_ name: String) -> Bool { access(folder + "/libbaton-\(name).so", R_OK) == 0 }
 
+    /// Drivers in processes of their own, as this build made the program for them.
+    public static func isolation() -> Isolation { Isolation(program: folder + "/baton-driver-host") }
+
     /// A catalog of this build's drivers alone.
     public static func catalog() -> DriverCatalog {
         DriverCatalog(host: HostServices(workers: WorkerPool()), search: DriverSearch(folders: [folder]))

@@ -53,6 +53,9 @@ final class LibraryFile: Sendable {
         self.path = path
     }
 
+    /// Lent while this lives: for a process that loads the file itself.
+    var number: Int32 { descriptor.number }
+
     /// The path by which the dynamic linker opens this very file. The descriptor then stays open as long as the process, because the linker
     /// remembers the library by that path.
     func pathForLoading() throws(DriverError) -> String {

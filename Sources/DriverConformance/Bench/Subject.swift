@@ -18,16 +18,21 @@ public final class Subject: @unchecked Sendable {
     let cost: baton_cost_table?
     /// The host's table as the driver was given it; kept for ever.
     let host: UnsafeMutablePointer<baton_host>
+    /// The process it runs in; nil for this one.
+    private let child: (any AnyObject & Sendable)?
 
     /// Loads the library at `path` and calls its entry. Words of the driver's log go to `services`.
-    public init(path: String, options: [(String, String)], catalog: DriverCatalog) throws {
+    /// - Parameter isolation: runs it in a process of its own; nil for this one.
+    public init(path: String, options: [(String, String)], catalog: DriverCatalog, isolation: Isolation? = nil) throws {
         self.path = path
         self.catalog = catalog
         pairs = options
         services = catalog.host
         host = .allocate(capacity: 1)
         host.initialize(to: services.contract.pointee)
-        entry = try Self.symbol(path)
+        let isolated = try isolation.map { try catalog.isolatedEntry(path, $0) }
+        child = isolated?.child
+        entry = try isolated?.entry ?? Self.symbol(path)
         var given = baton_driver.sized()
         let code = entry(host, &given)
         guard code == 0 else { throw Broken("the entry gave \(Code.name(code)) to a host of this version") }
@@ -39,6 +44,9 @@ public final class Subject: @unchecked Sendable {
         kv = Self.interface(given, BATON_KV_INTERFACE, BATON_KV_VERSION).flatMap { .copied($0.assumingMemoryBound(to: baton_kv_table.self)) }
         cost = Self.interface(given, BATON_COST_INTERFACE, BATON_COST_VERSION).flatMap { .copied($0.assumingMemoryBound(to: baton_cost_table.self)) }
     }
+
+    /// The entry again, as a host that loads the driver once more finds it.
+    func loadedAgain() throws -> baton_driver_entry_function { child == nil ? try Self.symbol(path) : entry }
 
     static func symbol(_ path: String) throws -> baton_driver_entry_function {
         guard let handle = dlopen(path, RTLD_NOW | RTLD_LOCAL) else {

@@ -147,7 +147,7 @@ extension Checks {
     static func hundredCycles(_ subject: Subject) throws -> Note {
         let start = now()
         for cycle in 0..<100 {
-            let entry = try Subject.symbol(subject.path)
+            let entry = try subject.loadedAgain()
             var out = baton_driver.sized()
             try require(entry(subject.host, &out) == 0, "the entry refused at load \(cycle + 1)")
             let bench = try Bench(subject)

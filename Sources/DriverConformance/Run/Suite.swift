@@ -57,10 +57,10 @@ public struct Suite: Sendable {
     }
 
     /// In the child: runs one rule's check and writes its result to the parent; gives the exit status.
-    public static func check(_ rule: Rule, library: String, options: [(String, String)], search: DriverSearch = .standard()) -> Int32 {
+    public static func check(_ rule: Rule, library: String, options: [(String, String)], isolation: Isolation? = nil, search: DriverSearch = .standard()) -> Int32 {
         let text: String
         do {
-            let subject = try Subject(path: library, options: options, catalog: DriverCatalog(search: search))
+            let subject = try Subject(path: library, options: options, catalog: DriverCatalog(search: search), isolation: isolation)
             text = "pass \(try rule.check(subject).words)"
         } catch let gap as NotOffered {
             text = "pass \(gap.words)"

@@ -8,6 +8,9 @@ final class Handoff {
     private let links: [HandoffLink]
     private let prefill: OpenStage
     private let decode: OpenStage
+    /// As they were when it began: a stage may be opened anew meanwhile.
+    private let prefillParts: [OpenPart]
+    private let decodeParts: [OpenPart]
     private let settings: HandoffSettings
     private let tamper: (@Sendable (Int, UnsafeMutableRawBufferPointer) -> Void)?
     private var machine: HandoffMachine
@@ -48,6 +51,8 @@ final class Handoff {
         self.links = links
         self.prefill = prefill
         self.decode = decode
+        prefillParts = prefill.parts
+        decodeParts = decode.parts
         self.settings = settings
         self.prefillBlocks = prefillBlocks
         self.prefillGeneration = prefillGeneration
@@ -58,10 +63,10 @@ final class Handoff {
         _ = machine.handle(.reserved(generation: generation), now: WallClock.now)
         do throws(DriverError) {
             staging = try Staging()
-            for part in prefill.parts { exports.append(try Copies(on: part.device)) }
-            for part in decode.parts { imports.append(try Copies(on: part.device)) }
+            for part in prefillParts { exports.append(try Copies(on: part.device)) }
+            for part in decodeParts { imports.append(try Copies(on: part.device)) }
         } catch { throw EngineError(error) }
-        let clocks = Set((prefill.parts + decode.parts).map(\.device.info.clock))
+        let clocks = Set((prefillParts + decodeParts).map(\.device.info.clock))
         if clocks == [.modelled] { modelled = ModelledTransfer() }
     }
 
@@ -69,7 +74,7 @@ final class Handoff {
 
     /// Moves the KV of tokens `range` of the layers of `part`, whose run's layer events begin at `base`. `range` begins at a token step.
     func drain(part: Int, base: UInt64, tokens range: Range<Int>) throws(EngineError) {
-        let from = prefill.parts[part]
+        let from = prefillParts[part]
         for link in links where link.prefillPart == part {
             for layers in groups(link, range.count) {
                 let ready = base + UInt64(layers.upperBound - from.layers.lowerBound)
@@ -81,7 +86,7 @@ final class Handoff {
     /// Moves the KV of tokens `range`, which was there before any run that is not over: runs up to layer event `base` of `part`.
     func drainPresent(part: Int, base: UInt64, tokens range: Range<Int>) throws(EngineError) {
         for link in links where link.prefillPart == part {
-            for layers in groups(link, range.count) { try move(link, layers, range, after: base, from: prefill.parts[part]) }
+            for layers in groups(link, range.count) { try move(link, layers, range, after: base, from: prefillParts[part]) }
         }
     }
 
@@ -153,7 +158,7 @@ final class Handoff {
     private func importPiece(
         _ link: HandoffLink, _ layers: Range<Int>, _ tokens: Range<Int>, _ slot: Staging.Slot, _ index: Int
     ) throws(DriverError) {
-        let to = decode.parts[link.decodePart]
+        let to = decodeParts[link.decodePart]
         let copies = imports[link.decodePart]
         var (base, count) = (UnsafeRawPointer(slot.wireBase), slot.wire.count)
         if !link.plan.conversion.isEmpty {

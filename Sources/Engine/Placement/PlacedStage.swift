@@ -20,7 +20,7 @@ public struct PlacedStage: Sendable {
         var found: [(library: DriverLibrary, info: DeviceInfo)] = []
         for device in stage.devices {
             do throws(DriverError) {
-                let library = try catalog.load(device.driver)
+                let library = try catalog.load(device.driver, isolation: device.isolation, label: device.label)
                 found.append((library, try library.describe(device.options)))
             } catch { throw EngineError(.driver, "device \(device.label): \(error)") }
         }

@@ -80,8 +80,11 @@ public struct StageDevices: Sendable, Hashable {
         /// A driver's name or absolute path.
         public var driver: String
         public var options: DriverOptions
+        /// Nil: the driver runs in this process.
+        public var isolation: Isolation?
 
-        public init(label: String, driver: String, options: DriverOptions = [:]) {
+        public init(label: String, driver: String, options: DriverOptions = [:], isolation: Isolation? = .ofEnvironment) {
+            self.isolation = isolation
             self.label = label
             self.driver = driver
             self.options = options

@@ -193,6 +193,10 @@ extension Schedule {
         let pair = pairs[sequence.pair]
         exposedByPair[sequence.pair] = exposedByPair[sequence.pair].map { $0 * 0.8 + Double(exposed) * 0.2 } ?? Double(exposed)
         sequences[id]?.hasHandoff = false
+        if let error = sequence.lostThere {
+            sequences[id]?.phase = .decoding
+            return fallBack(id, error)
+        }
         sequences[id]?.madeByPrefill = false
         sequences[id]?.phase = .decoding
         sequences[id]?.there.computed = max(sequence.there.computed, sequence.promptCount)

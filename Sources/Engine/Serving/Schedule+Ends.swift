@@ -81,6 +81,7 @@ extension Schedule {
         sequences[id]?.phase = .waiting
         sequences[id]?.ranBefore = true
         sequences[id]?.hasHandoff = false
+        sequences[id]?.lostThere = nil
         sequences[id]?.shares = false
         resumed.append(id)
         resumed.sort { (sequences[$0]?.rank ?? (0, 0)) < (sequences[$1]?.rank ?? (0, 0)) }

@@ -91,6 +91,9 @@ public struct Schedule: Sendable {
         /// The device failed: nothing of the batch counts. Handoffs of its requests have been closed; KV of those in `lost` may
         /// still be written to.
         case batchFailed(stage: Int, EngineError, lost: Set<ID>)
+        /// The device was lost and has been opened anew: nothing of the batch counts, and no KV of the stage's ledger is there any more. Handoffs from
+        /// the stage have been closed; `lost` as above.
+        case stageReset(stage: Int, EngineError, lost: Set<ID>)
         /// KV is where decode is; it took `exposed` nanoseconds after prefill had ended, on the clock of the pair's costs.
         case handedOver(ID, exposed: UInt64)
         case handoffFailed(ID, EngineError, lost: Bool)
@@ -216,6 +219,8 @@ public struct Schedule: Sendable {
         var madeByPrefill = false
         var doom: Doom?
         var ranBefore = false
+        /// Its blocks on the decode side went with the device, while its KV was on the way there.
+        var lostThere: EngineError?
         /// It was preempted: next time its whole need is reserved.
         var wasPreempted = false
 
@@ -299,6 +304,7 @@ public struct Schedule: Sendable {
         case .stopped(let id, let error): if sequences[id] != nil { conclude(id, .failed(error)) }
         case .batchDone(let stage, let outcomes): batchDone(stage, outcomes)
         case .batchFailed(let stage, let error, let lost): batchFailed(stage, error, lost)
+        case .stageReset(let stage, let error, let lost): stageReset(stage, error, lost)
         case .handedOver(let id, let exposed): handedOver(id, exposed)
         case .handoffFailed(let id, let error, let lost): handoffFailed(id, error, lost)
         case .handoffClosed(let id, let lost):

@@ -77,9 +77,21 @@ final class StageRunner: @unchecked Sendable {
             try finish(plan, carried)
         } catch {
             var lost: Set<Schedule.ID> = []
-            for item in plan.items where abandon(item.id) { lost.insert(item.id) }
-            core.handle(.batchFailed(stage: index, error, lost: lost))
+            guard stage.isLost else {
+                for item in plan.items where abandon(item.id) { lost.insert(item.id) }
+                return core.handle(.batchFailed(stage: index, error, lost: lost))
+            }
+            for id in Array(handoffs.keys) where abandon(id) { lost.insert(id) }
+            reopen(after: error, lost)
         }
+    }
+
+    /// The device went with its driver's process: it is opened anew, and what it held is computed again or ends, as the schedule says.
+    private func reopen(after error: EngineError, _ lost: Set<Schedule.ID>) {
+        do throws(EngineError) {
+            try stage.reopen()
+            core.handle(.stageReset(stage: index, error, lost: lost))
+        } catch { core.handle(.batchFailed(stage: index, error, lost: lost)) }
     }
 
     /// Handoffs begin with the first chunk of a prompt.

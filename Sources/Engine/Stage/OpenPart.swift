@@ -69,6 +69,13 @@ final class OpenPart {
         outputIsTokens = !part.isLast
     }
 
+    /// Its driver ran in a process of its own, which has ended.
+    var isLost: Bool {
+        guard device.library.isIsolated else { return false }
+        do throws(DriverError) { try device.checkHealth() } catch { return error.code == .unavailable }
+        return false
+    }
+
     /// The queue for copies: the second, so that they run beside batches, or the only one.
     var copyQueue: Int { device.info.queueCount > 1 ? 1 : 0 }
 

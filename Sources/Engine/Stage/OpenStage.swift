@@ -1,10 +1,16 @@
 import Driver
+import Synchronization
 
 /// A stage's parts, in the order of their layers, open on their devices, and which of their KV blocks are free.
-/// Every part's pool has the same block indices. Used by one thread at a time.
+/// Every part's pool has the same block indices. Used by one thread at a time, but for `parts`.
 final class OpenStage {
     let name: String
-    let parts: [OpenPart]
+    /// Others than before once the stage has been opened anew. Any thread.
+    var parts: [OpenPart] { held.withLock { $0 }.parts }
+    private let held: Mutex<Held>
+    private struct Held: @unchecked Sendable { var parts: [OpenPart] }
+    /// Opens parts that were lost anew; nil where no driver of the stage runs in a process of its own.
+    private let opener: (([OpenPart]) throws(EngineError) -> [OpenPart])?
     let allocator: BlockAllocator
     /// Tokens of one batch at most.
     let chunk: Int
@@ -12,15 +18,28 @@ final class OpenStage {
     /// Bytes of hidden states carried through host memory between parts.
     private(set) var hiddenBytes = 0
 
-    init(name: String, parts: [OpenPart], allocator: BlockAllocator, chunk: Int) {
+    init(
+        name: String, parts: [OpenPart], allocator: BlockAllocator, chunk: Int, opener: (([OpenPart]) throws(EngineError) -> [OpenPart])? = nil
+    ) {
         self.name = name
-        self.parts = parts
+        held = Mutex(Held(parts: parts))
+        self.opener = opener
         self.allocator = allocator
         self.chunk = chunk
     }
 
     var blockTokens: Int { allocator.blockTokens }
     var vocabulary: Int { parts.last?.outputWidth ?? 0 }
+
+    /// A driver of the stage has gone with its process, and can be had again.
+    var isLost: Bool { opener != nil && parts.contains(where: \.isLost) }
+
+    /// Opens what was lost anew: weights are imported and the program compiled again, and KV blocks are empty. Blocks, as the restart policy says.
+    func reopen() throws(EngineError) {
+        guard let opener else { return }
+        let fresh = Held(parts: try opener(parts))
+        held.withLock { $0 = fresh }
+    }
 
     /// The events of one batch's runs, one for each part.
     struct Run {
@@ -34,6 +53,7 @@ final class OpenStage {
         _ batch: inout Batch, timeout: UInt64 = .max, submitted: (Int, UInt64) throws(EngineError) -> Void = { _, _ in }
     ) throws(EngineError) -> Run {
         var run = Run()
+        let parts = parts
         for (index, part) in parts.enumerated() {
             let base = part.layerValue
             let value: UInt64

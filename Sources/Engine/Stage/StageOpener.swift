@@ -24,11 +24,36 @@ struct StageOpener {
                 let device = try device(placed)
                 let sharer = adopting.indices.contains(index) ? adopting[index] : nil
                 parts.append(try part(placed, on: device, sharing: sharer))
-            } catch { throw EngineError(.driver, "device \(placed.device.label): \(error)") }
+            } catch {
+                var failure = EngineError(error)
+                failure.words = "device \(placed.device.label): \(error)"
+                throw failure
+            }
         }
         return OpenStage(
             name: stage.name, parts: parts,
-            allocator: allocator ?? BlockAllocator(blockCount: stage.blockCount, blockTokens: stage.blockTokens), chunk: stage.chunk)
+            allocator: allocator ?? BlockAllocator(blockCount: stage.blockCount, blockTokens: stage.blockTokens), chunk: stage.chunk,
+            opener: allocator == nil ? again(stage) : nil)
+    }
+
+    /// How parts of a stage that were lost are opened again; nil where none can be lost.
+    private func again(_ stage: PlacedStage) -> (([OpenPart]) throws(EngineError) -> [OpenPart])? {
+        guard stage.parts.contains(where: \.library.isIsolated) else { return nil }
+        let model = model
+        return { old throws(EngineError) in
+            var opener = StageOpener(model: model, progress: nil)
+            var parts: [OpenPart] = []
+            for (placed, part) in zip(stage.parts, old) {
+                do throws(DriverError) {
+                    parts.append(part.isLost ? try opener.part(placed, on: opener.device(placed), sharing: nil) : part)
+                } catch {
+                    var failure = EngineError(error)
+                    failure.words = "device \(placed.device.label) was lost and could not be opened again: \(error)"
+                    throw failure
+                }
+            }
+            return parts
+        }
     }
 
     private mutating func device(_ placed: PlacedPart) throws(DriverError) -> Device {

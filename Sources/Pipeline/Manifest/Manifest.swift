@@ -92,6 +92,8 @@ extension Manifest {
         /// A driver's name; with a '/', the path of its `.so` or `.driver.json`, see `Manifest.resolve`.
         public let driver: Located<String>
         public let options: [Option]
+        /// Nil where nothing is written.
+        public internal(set) var isolation: Isolation?
     }
 
     public enum Routing: String, Hashable, Sendable, CaseIterable {

@@ -3,7 +3,9 @@
 /// The keys of each mapping of a manifest. `Examples/manifest.schema.json` lists the same ones.
 enum ManifestKeys {
     static let manifest = ["baton", "model", "devices", "stages", "handoff", "routing", "context", "sampling", "trust"]
-    static let device = ["driver", "options"]
+    static let device = ["driver", "options", "isolation", "restart"]
+    static let isolation = ["mode", "memory", "processors", "fence", "deadline", "work_deadline"]
+    static let restart = ["budget", "window", "pause"]
     static let handoff = ["overlap", "dtype", "checksum", "deadline", "on_failure"]
     static let routing = ["mode"]
     static let trust = ["require", "keys"]

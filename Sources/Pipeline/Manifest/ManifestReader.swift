@@ -64,7 +64,7 @@ struct ManifestReader {
         let driver = try keys.required("driver", "a driver's name, as cpu")
         return Manifest.Device(
             name: name, driver: try scalars.text(driver, "driver", "a driver's name, or the path of its library"),
-            options: try keys["options"].map { value throws(ManifestError) in try options(value, what) } ?? [])
+            options: try keys["options"].map { value throws(ManifestError) in try options(value, what) } ?? [], isolation: try isolation(keys, what))
     }
 
     private func options(_ value: SourceValue, _ device: String) throws(ManifestError) -> [Manifest.Device.Option] {
