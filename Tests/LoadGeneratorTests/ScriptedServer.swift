@@ -37,7 +37,7 @@ final class ScriptedServer: @unchecked Sendable {
             let script = lock.withLock { scripts.isEmpty ? [] : scripts.removeFirst() }
             for answer in script {
                 guard readRequest(connection) else { break }
-                _ = Array(answer.utf8).withUnsafeBytes { send(connection, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL.rawValue)) }
+                _ = Array(answer.utf8).withUnsafeBytes { send(connection, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL)) }
             }
             shutdown(connection, Int32(SHUT_RDWR))
             Glibc.close(connection)
