@@ -29,8 +29,10 @@ public final class LoadClient: Sendable {
         asked.headers = headers
         asked.body = .bytes(target.body(request))
         var record = StreamRecord(intended: intended, sent: clock.now)
+        var hasHead = false
         do {
             let response = try await answer(to: asked)
+            hasHead = true
             guard response.status == .ok else { throw await Self.refusal(response) }
             var events = EventStream()
             for try await buffer in response.body {
@@ -39,7 +41,8 @@ public final class LoadClient: Sendable {
             }
             record.end(at: clock.now)
         } catch {
-            record.fail(Self.kind(error), at: clock.now)
+            let kind = Self.kind(error)
+            record.fail(hasHead && kind == .unreachable ? .cut : kind, at: clock.now)
         }
         return record
     }
@@ -99,7 +102,7 @@ public final class LoadClient: Sendable {
         switch error as? HTTPClientError {
         case .deadlineExceeded?, .readTimeout?, .connectTimeout?, .getConnectionFromPoolTimeout?: return .timeout
         case .remoteConnectionClosed?: return .cut
-        case nil: return error is ChannelError || error is IOError ? .cut : .unreachable
+        case nil: return error is ChannelError || error is IOError || error is HTTPParserError ? .cut : .unreachable
         default: return .cut
         }
     }

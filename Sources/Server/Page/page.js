@@ -294,6 +294,7 @@ const key = () => sessionStorage.getItem("baton-key") || "";
 const headers = () => key() ? { authorization: "Bearer " + key() } : {};
 
 function show(status) {
+  document.body.classList.remove("bare");
   const seconds = last ? (status.now_ms - last.now_ms) / 1000 : 0;
   const before = last && status.uptime_ms >= last.uptime_ms ? last : null;
   $("model").textContent = `${status.model}, context of ${status.context} tokens, up ${time(status.uptime_ms)}`;
@@ -335,7 +336,8 @@ async function watch() {
       const response = await fetch("/baton/events", { headers: headers(), signal: watching.signal, cache: "no-store" });
       if (response.status === 401 || response.status === 403) {
         const body = await response.json().catch(() => ({}));
-        state("refused", "key needed", (body.error || "This server wants an API key.") + " Give one above.");
+        state("refused", "key needed", key() && body.error ? body.error : "This server wants an API key; give one above.");
+        document.body.classList.toggle("bare", !last);
         $("key").placeholder = "needed";
         await waitForKey();
         continue;
