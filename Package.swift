@@ -150,7 +150,7 @@ let package = Package(
         .testTarget(name: "CPUDriverTests", dependencies: ["Driver", "TestKit", "CDriver"], swiftSettings: house),
         .testTarget(name: "HouseTests", swiftSettings: house),
         .testTarget(name: "ConformanceTests", dependencies: ["DriverConformance", "TestKit", "BuildKit", "baton"], swiftSettings: house),
-        .testTarget(name: "BedrockTests", dependencies: ["Server", "TestKit", "BuildKit", "baton", crypto], swiftSettings: house),
+        .testTarget(name: "BedrockTests", dependencies: ["Server", "Engine", "Tokens", "TestKit", "BuildKit", "baton", crypto, .product(name: "NIOCore", package: "swift-nio"), .product(name: "HTTPTypes", package: "swift-http-types")], swiftSettings: house),
         .testTarget(name: "BatonTests", dependencies: ["TestKit", "BuildKit", "baton"], swiftSettings: house),
         .testTarget(name: "DriverTests", dependencies: ["Driver", "BuildKit", "TestKit"], swiftSettings: house),
         .testTarget(

@@ -11,9 +11,11 @@ struct KeysCommand: ParsableCommand {
             EXAMPLES
               baton keys add keys.json alice --requests-per-minute 60 --tokens-per-minute 100000 --concurrent 4
               baton keys add keys.json batch-jobs
+              baton keys add keys.json carol --signing
               baton keys list keys.json
 
-            A key is shown once, when it is made; the file keeps a salted hash of it.
+            A key is shown once, when it is made; the file keeps a salted hash of it. With --signing it is a pair that AWS's clients sign requests with, which
+            the file keeps in the clear, since a signature is checked by making it again: only the file's owner may be able to read it.
             """,
         subcommands: [Add.self, List.self])
 
@@ -26,14 +28,22 @@ struct KeysCommand: ParsableCommand {
         @Option(help: "Requests that wait or run at once at most.") var concurrent: Int?
         @Flag(help: "Its requests may ask to go first (service_tier: priority).") var priority = false
 
+        @Flag(help: "Make an access key and a secret key for signed requests (AWS Signature Version 4), not a bearer key.") var signing = false
+
         func run() throws {
             try Failure.wrapping {
                 let limits = KeyFile.Limits(requestsPerMinute: requestsPerMinute, tokensPerMinute: tokensPerMinute, concurrent: concurrent)
                 let there = access(file, F_OK) == 0 ? try KeyFile(json: Files.read(file), file: file) : KeyFile()
                 var keys = there
-                let token = try keys.add(name, limits: limits, mayHavePriority: priority)
+                var lines: [String] = []
+                if signing {
+                    let pair = try keys.addSigning(name, limits: limits, mayHavePriority: priority)
+                    lines = ["AWS_ACCESS_KEY_ID=\(pair.accessKey)", "AWS_SECRET_ACCESS_KEY=\(pair.secretKey)"]
+                } else {
+                    lines = [try keys.add(name, limits: limits, mayHavePriority: priority)]
+                }
                 try Files.writePrivately(try keys.json(), to: file)
-                Terminal.line(token)
+                for line in lines { Terminal.line(line) }
             }
         }
     }

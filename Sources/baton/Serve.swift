@@ -66,7 +66,7 @@ struct Serve: AsyncParsableCommand {
         do {
             signal(SIGPIPE, SIG_IGN)
             let session = try Session(manifest: manifest)
-            let ring = try keys.map { try KeyRing(json: Files.read($0), file: $0) }
+            let ring = try keys.map { try Self.ring($0) }
             let timeline = RequestTimeline()
             let engine = try open(session, timeline)
             var served = try model(session, engine)
@@ -76,6 +76,16 @@ struct Serve: AsyncParsableCommand {
             try await server.run { port in Terminal.line("baton: \(name(session)) at \(tlsCert == nil ? "http" : "https")://\(host):\(port)") }
             engine.close()
         } catch { throw Failure.of(error) }
+    }
+
+    /// A file with secrets in the clear must be its owner's alone.
+    private static func ring(_ path: String) throws -> KeyRing {
+        let ring = try KeyRing(json: Files.read(path), file: path)
+        var status = stat()
+        if ring.holdsSecrets, stat(path, &status) != 0 || status.st_mode & 0o077 != 0 {
+            throw Failure(code: 2, "\(path): holds secret keys and others than its owner may read or write it; run chmod 600 \(path)")
+        }
+        return ring
     }
 
     private var logger: Logger {

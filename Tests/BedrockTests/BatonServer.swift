@@ -45,18 +45,21 @@ final class BatonServer: @unchecked Sendable {
         process.waitUntilExit()
     }
 
+    /// Files and sockets that it has open.
+    var descriptors: Int { (try? FileManager.default.contentsOfDirectory(atPath: "/proc/\(process.processIdentifier)/fd").count) ?? 0 }
+
     var isRunning: Bool { process.isRunning }
 
     /// What came of each call of a plan; see `calls.py`.
     func calls(_ plan: [[String: Any]]) async throws -> [Called] {
         let data = try JSONSerialization.data(withJSONObject: plan)
-        let output = try JSONSerialization.jsonObject(with: try await Boto.script("calls.py", endpoint, input: data)) as? [[String: Any]] ?? []
+        let output = try JSONSerialization.jsonObject(with: try await Boto.script("calls.py", [endpoint], input: data)) as? [[String: Any]] ?? []
         guard output.count == plan.count else { throw ToolError("\(plan.count) calls were made and \(output.count) came back") }
         return output.map(Called.init)
     }
 
     /// Alice signs; Bob has a bearer key.
-    private static let keys = """
+    static let keys = """
         {"keys": [{"name": "alice", "access_key": "\(key[0])", "secret_key": "\(key[1])", "priority": true},
                   {"name": "bob", "hash": "\(bearerHash)"}]}
         """

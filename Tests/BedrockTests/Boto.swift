@@ -42,11 +42,11 @@ enum Boto {
     struct Failure: Error, CustomStringConvertible { var description: String }
 
     /// Runs a script of the fixtures with `input`, without holding a thread.
-    static func script(_ name: String, _ argument: String, input: Data) async throws -> Data {
+    static func script(_ name: String, _ arguments: [String], input: Data = Data()) async throws -> Data {
         let folder = try TemporaryFolder()
         try input.write(to: URL(fileURLWithPath: folder.file("input")))
         let output = await withCheckedContinuation { done in
-            Thread.detachNewThread { done.resume(returning: run([python ?? "python3", fixtures + "/" + name, argument], input: folder.file("input"))) }
+            Thread.detachNewThread { done.resume(returning: run([python ?? "python3", fixtures + "/" + name] + arguments, input: folder.file("input"))) }
         }
         guard output.status == 0 else { throw Failure(description: "\(name) ended with \(output.status): \(output.error)") }
         return output.output

@@ -1,3 +1,4 @@
+internal import Glibc
 internal import HTTPTypes
 
 /// `Authorization: Bearer KEY`.
@@ -9,6 +10,9 @@ struct BearerScheme: AuthenticationScheme {
     func key(of request: ReceivedRequest, in keys: KeyRing) throws(Refusal) -> KeyRing.Key {
         guard let token = token(request.head), let key = keys.key(for: token) else {
             throw Refusal(.unauthenticated, "the API key is not known here; check it, or ask whoever runs this server for one")
+        }
+        if let expires = key.expires, Int64(time(nil)) >= expires {
+            throw Refusal(SignatureRefusal(.expired, "the API key has expired; ask whoever runs this server for a new one"))
         }
         return key
     }

@@ -38,6 +38,22 @@ public struct KeyFile: Sendable {
         return token
     }
 
+    /// Makes an access key and a secret key of 240 bits of chance for `name`, to sign requests with. The file keeps both in the clear.
+    public mutating func addSigning(
+        _ name: String, limits: Limits = Limits(), mayHavePriority: Bool = false
+    ) throws(ServerError) -> (accessKey: String, secretKey: String) {
+        guard !names.contains(name) else { throw ServerError("there is a key named \(name) already; give another name") }
+        let letters = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZ234567")
+        let accessKey = "BATN" + String((0..<16).map { _ in letters[Int.random(in: 0..<32)] })
+        let secretKey = KeyHash.hex((0..<30).map { _ in UInt8.random(in: 0...255) })
+        let record = KeyRing.Record(
+            name: name, hash: nil, requestsPerMinute: limits.requestsPerMinute, tokensPerMinute: limits.tokensPerMinute,
+            concurrent: limits.concurrent, priority: mayHavePriority ? true : nil, accessKey: accessKey, secretKey: secretKey)
+        _ = try record.key("the new key")
+        file.keys.append(record)
+        return (accessKey, secretKey)
+    }
+
     public func json() throws -> String {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .prettyPrinted, .withoutEscapingSlashes]

@@ -6,9 +6,10 @@ internal import HTTPTypes
 ///
 /// ```json
 /// {"keys": [{"name": "alice", "hash": "sha256:SALT:DIGEST", "requests_per_minute": 60, "tokens_per_minute": 100000, "concurrent": 4,
-///            "priority": true, "access_key": "AKIA...", "secret_key": "..."}]}
+///            "priority": true, "access_key": "AKIA...", "secret_key": "...", "session_token": "...", "expires": 1800000000}]}
 /// ```
-/// A key has a `hash`, or an `access_key` and `secret_key` for requests that are signed (which stand in the clear, as signing needs them), or both.
+/// A key has a `hash`, or an `access_key` and `secret_key` for requests that are signed, or both. A signature is checked by making it again, so
+/// the secret stands there in the clear, and only the file's owner may be able to read the file. `expires` is in Unix seconds.
 public struct KeyRing: Sendable {
     /// One client.
     struct Key: Sendable, Hashable {
@@ -16,6 +17,10 @@ public struct KeyRing: Sendable {
         var hash: KeyHash?
         var accessKey: String?
         var secretKey: String?
+        /// What signed requests carry beside; nil for nothing.
+        var sessionToken: String?
+        /// Unix seconds from which it lets nobody in.
+        var expires: Int64?
     }
     let keys: [Key]
     private let byAccessKey: [String: Key]
@@ -33,6 +38,9 @@ public struct KeyRing: Sendable {
             guard !keys.contains(where: { $0.client.name == key.client.name }) else {
                 throw ServerError("\(file): there are two keys named \(key.client.name); give each a name of its own")
             }
+            guard key.accessKey == nil || !keys.contains(where: { $0.accessKey == key.accessKey }) else {
+                throw ServerError("\(file): the access_key of \(key.client.name) is another key's too; give each its own")
+            }
             keys.append(key)
         }
         guard !keys.isEmpty else { throw ServerError("\(file): holds no keys; add one with `baton keys add`") }
@@ -47,6 +55,9 @@ public struct KeyRing: Sendable {
         for key in keys where key.hash?.matches(token) == true { found = key }
         return found
     }
+
+    /// Whether the file has secrets in the clear.
+    public var holdsSecrets: Bool { keys.contains { $0.secretKey != nil } }
 
     /// The key that signs as `accessKey`.
     func key(accessKey: String) -> Key? { byAccessKey[accessKey] }
@@ -65,13 +76,16 @@ public struct KeyRing: Sendable {
         var priority: Bool?
         var accessKey: String?
         var secretKey: String?
+        var sessionToken: String?
+        var expires: Int64?
 
         enum CodingKeys: String, CodingKey {
-            case name, hash, concurrent, priority
+            case name, hash, concurrent, priority, expires
             case requestsPerMinute = "requests_per_minute"
             case tokensPerMinute = "tokens_per_minute"
             case accessKey = "access_key"
             case secretKey = "secret_key"
+            case sessionToken = "session_token"
         }
 
         func key(_ file: String) throws(ServerError) -> Key {
@@ -84,12 +98,19 @@ public struct KeyRing: Sendable {
             guard digest != nil || (accessKey != nil && secretKey != nil) else {
                 throw ServerError("\(file): \(name) has neither a hash nor an access_key with its secret_key; give one of them")
             }
+            guard (accessKey == nil) == (secretKey == nil), accessKey?.isEmpty != true, secretKey?.isEmpty != true else {
+                throw ServerError("\(file): \(name) has one of access_key and secret_key, or an empty one; give both or neither")
+            }
+            guard accessKey?.allSatisfy({ $0.isASCII && ($0.isLetter || $0.isNumber || $0 == "_" || $0 == "-") }) != false else {
+                throw ServerError("\(file): the access_key of \(name) has other than letters, digits, - and _; give another")
+            }
             for (limit, what) in [(requestsPerMinute, "requests_per_minute"), (tokensPerMinute, "tokens_per_minute"), (concurrent, "concurrent")] {
                 if let limit, limit < 1 { throw ServerError("\(file): \(what) of \(name) is \(limit); give at least 1, or leave it out") }
             }
             var client = Client(name: name, mayHavePriority: priority ?? false)
             client.limits = ClientLimits(requestsPerMinute: requestsPerMinute, tokensPerMinute: tokensPerMinute, concurrent: concurrent)
-            return Key(client: client, hash: digest, accessKey: accessKey, secretKey: secretKey)
+            return Key(
+                client: client, hash: digest, accessKey: accessKey, secretKey: secretKey, sessionToken: sessionToken, expires: expires)
         }
     }
 }

@@ -16,16 +16,29 @@ extension KeyedDecodingContainer {
 
     /// A number in `range`, or nil where there is none.
     func number(_ key: Key, in range: ClosedRange<Double>) throws -> Double? {
-        guard let value = try decodeIfPresent(Double.self, forKey: key) else { return nil }
+        guard let value = try fitting(Double.self, key, "is no number in range; give \(range.lowerBound) to \(range.upperBound)") else { return nil }
         guard range.contains(value) else { throw wrong(key, "is \(value); give \(range.lowerBound) to \(range.upperBound)") }
         return value
     }
 
     /// A whole number of at least `least`, or nil where there is none.
     func count(_ key: Key, from least: Int) throws -> Int? {
-        guard let value = try decodeIfPresent(Int.self, forKey: key) else { return nil }
+        guard let value = try whole(key) else { return nil }
         guard value >= least, value <= Int(Int32.max) else { throw wrong(key, "is \(value); give \(least) to \(Int32.max)") }
         return value
+    }
+
+    /// A number without a fraction that 64 bits hold, or nil where there is none.
+    func whole(_ key: Key) throws -> Int? {
+        try fitting(Int.self, key, "is no whole number in range; give one")
+    }
+
+    /// A number, where what the type does not hold is an error without a path.
+    private func fitting<Number: Decodable>(_ type: Number.Type, _ key: Key, _ words: String) throws -> Number? {
+        do { return try decodeIfPresent(type, forKey: key) } catch let error as DecodingError {
+            guard case .dataCorrupted = error else { throw error }
+            throw wrong(key, words)
+        } catch { throw wrong(key, words) }
     }
 
     /// One of the words of `Word`, or nil where there is none.

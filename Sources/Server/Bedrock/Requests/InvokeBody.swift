@@ -29,7 +29,7 @@ struct InvokeBody: Decodable, Sendable {
         temperature = try fields.number(.temperature, in: 0...1)
         topP = try fields.number(.top_p, in: 0...1)
         topK = try fields.count(.top_k, from: 0)
-        seed = try fields.decodeIfPresent(Int64.self, forKey: .seed).map { UInt64(bitPattern: $0) }
+        seed = try fields.whole(.seed).map { UInt64(bitPattern: Int64($0)) }
         stops = try fields.stops(.stop)
     }
 

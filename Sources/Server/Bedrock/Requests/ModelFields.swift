@@ -11,6 +11,6 @@ struct ModelFields: Decodable, Sendable, Hashable {
             throw fields.wrong(AnyKey(String(key.stringValue.prefix(100))), "is not taken by this model; give top_k, seed or neither")
         }
         topK = try fields.count(AnyKey("top_k"), from: 0)
-        seed = try fields.decodeIfPresent(Int64.self, forKey: AnyKey("seed")).map { UInt64(bitPattern: $0) }
+        seed = try fields.whole(AnyKey("seed")).map { UInt64(bitPattern: Int64($0)) }
     }
 }

@@ -65,7 +65,7 @@ extension KeyRing.Key {
     /// What it signs with, where it may.
     var signing: SigningKey? {
         guard let accessKey, let secretKey else { return nil }
-        return SigningKey(accessKey: accessKey, secret: secretKey)
+        return SigningKey(accessKey: accessKey, secret: secretKey, sessionToken: sessionToken, expires: expires)
     }
 }
 
