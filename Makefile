@@ -12,7 +12,7 @@ REPEATS ?= 5
 # Those of `make bench-serve`.
 SERVE_REPEATS ?= 3
 
-.PHONY: run test build model setup clean bench bench-serve test-page
+.PHONY: run test build model setup clean bench bench-serve test-page fuzz
 
 run: build model
 	@echo
@@ -39,6 +39,22 @@ test-page: setup
 	swift build
 	.build/debug/baton model pull >/dev/null
 	@python3 Tests/Page/page_test.py --baton .build/debug/baton --out .build/page
+
+# Fuzzing with libFuzzer, each target for SECONDS_EACH; needs the fuzzer that comes with Swift for Linux. `make test` runs seeded inputs instead.
+FUZZ = .build/fuzz
+SECONDS_EACH ?= 60
+FUZZ_TARGETS = gguf manifest driver-manifest elf attestation
+
+fuzz: setup
+	swift build --product baton-fuzz
+	swift build --scratch-path $(FUZZ) --target Fuzz -Xswiftc -sanitize=fuzzer
+	@bash Tests/Fuzz/link.sh $(FUZZ) $(FUZZ)/fuzz
+	@set -o pipefail; for target in $(FUZZ_TARGETS); do \
+	  corpus=$(FUZZ)/corpus/$$target; mkdir -p $$corpus; .build/debug/baton-fuzz corpus $$target $$corpus $$([ $$target = manifest ] && ls Examples/*.yaml); \
+	  echo "fuzzing $$target for $(SECONDS_EACH) s"; \
+	  BATON_FUZZ_TARGET=$$target $(FUZZ)/fuzz -max_total_time=$(SECONDS_EACH) -rss_limit_mb=1024 -timeout=10 -max_len=65536 -print_final_stats=1 \
+	    -artifact_prefix=$(FUZZ)/$$target- $$corpus 2>&1 | grep -E "^stat::|ERROR|SUMMARY|artifact" || exit 1; \
+	done
 
 build: setup
 	swift build -c $(CONFIG)

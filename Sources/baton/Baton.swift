@@ -16,6 +16,7 @@ struct Baton: AsyncParsableCommand {
               baton bench Examples/aggregated.yaml -p 512 -n 128
               baton bench serve http://127.0.0.1:8080 --concurrency 1,4,8,16
               baton drivers --json
+              baton doctor Examples/disaggregated.yaml
               baton call libm.so.6 'f64 cos(f64)' 0.5
 
             EXIT CODES
@@ -32,7 +33,7 @@ struct Baton: AsyncParsableCommand {
         version: "1.0.0",
         subcommands: [
             Run.self, Serve.self, ScoreCommand.self, Tokenize.self, Explain.self, Drivers.self, Devices.self, Bench.self, Call.self, ModelCommand.self,
-            DriverCommand.self, KeysCommand.self,
+            DriverCommand.self, KeysCommand.self, Attest.self, Doctor.self,
         ])
 
     /// Failures are one line on standard error; the exit code says whose they are.
