@@ -9,8 +9,10 @@ PACKAGES = libffi-dev pkg-config python3-pip
 # The folder where `make bench` writes, and how many interleaved repeats it makes.
 BENCH = .build/bench
 REPEATS ?= 5
+# Those of `make bench-serve`.
+SERVE_REPEATS ?= 3
 
-.PHONY: run test build model setup clean bench soak mutants fuzz
+.PHONY: run test build model setup clean bench bench-serve test-page soak mutants fuzz
 
 run: build model
 	@echo
@@ -46,6 +48,16 @@ soak: setup
 	swift build --build-tests
 	.build/debug/baton model pull
 	@set -o pipefail; BATON_SOAK_REQUESTS=$(SOAK) BATON_SOAK_ROUNDS=32 BATON_SOAK_SEED=$(SEED) swift test --skip-build --filter FaultSoakTests 2>&1 | grep -E '^(round|soak)|✘|✔ Test run|error'
+
+# `baton serve` beside llama.cpp's server on the same file and threads, at 1, 4, 8 and 16 clients: a table, serve.json and serve.svg.
+bench-serve: build model
+	@python3 Benchmarks/bench_serve.py --baton $(BATON) --manifest Examples/aggregated.yaml --model "$$($(BATON) model pull | tail -1)" --repeats $(SERVE_REPEATS) --out $(BENCH)
+
+# The page at / in headless Chromium, with screenshots; skipped aloud where there is none.
+test-page: setup
+	swift build
+	.build/debug/baton model pull >/dev/null
+	@python3 Tests/Page/page_test.py --baton .build/debug/baton --out .build/page
 
 # Fuzzing with libFuzzer, each target for SECONDS_EACH; needs the fuzzer that comes with Swift for Linux. `make test` runs seeded inputs instead.
 FUZZ = .build/fuzz

@@ -123,6 +123,7 @@ let package = Package(
                 .product(name: "NIOPosix", package: "swift-nio"), .product(name: "NIOHTTP1", package: "swift-nio"),
                 .product(name: "NIOSSL", package: "swift-nio-ssl"), .product(name: "HTTPTypes", package: "swift-http-types"),
             ],
+            resources: [.embedInCode("Page/page.html"), .embedInCode("Page/page.css"), .embedInCode("Page/page.js")],
             swiftSettings: house),
         .target(
             name: "LoadGenerator",
@@ -140,7 +141,7 @@ let package = Package(
         .executableTarget(
             name: "baton",
             dependencies: [
-                "CHost", "CTemplates", "Pipeline", "Model", "Tokens", "Driver", "Engine", "DriverConformance", "HandoffConformance", "Server", log,
+                "CHost", "CTemplates", "Pipeline", "Model", "Tokens", "Driver", "Engine", "DriverConformance", "HandoffConformance", "Server", "LoadGenerator", log,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: house),
@@ -168,6 +169,9 @@ let package = Package(
         .testTarget(name: "BatonTests", dependencies: ["TestKit", "BuildKit", "baton"], swiftSettings: house),
         .testTarget(name: "DriverTests", dependencies: ["Driver", "BuildKit", "TestKit"], swiftSettings: house),
         .testTarget(name: "ServerTests", dependencies: ["Server", "Engine", "Driver", "Tokens", "TestKit", "BuildKit", log], exclude: ["openai_client.py"], swiftSettings: house),
+        .testTarget(
+            name: "PageTests", dependencies: ["Server", "Engine", "Tokens"], path: "Tests/Page", exclude: ["browser.py", "page_test.py"], swiftSettings: house),
+        .testTarget(name: "LoadGeneratorTests", dependencies: ["LoadGenerator"], swiftSettings: house),
         .testTarget(name: "IsolationTests", dependencies: ["Driver", "CDriver", "TestKit", "BuildKit", "baton-driver-host"], swiftSettings: house),
         .testTarget(name: "EngineTests", dependencies: ["Engine", "TestKit", "baton-driver-host"], swiftSettings: house),
         .testTarget(name: "ForeignFunctionTests", dependencies: ["Driver", "BuildKit"], swiftSettings: house),

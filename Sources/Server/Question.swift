@@ -17,6 +17,8 @@ struct Question: Sendable {
     var topK: Int?
     var seed: UInt64?
     var stops: [String] = []
+    /// Goes on after the model's end of text, to `maxTokens`.
+    var ignoresEnd = false
     var priority = GenerationRequest.Priority.standard
     /// Overrides the manifest's routing.
     var mode: Route.Mode?

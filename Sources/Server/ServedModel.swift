@@ -16,6 +16,9 @@ public struct ServedModel: Sendable {
     public var sampling: Sampling
     public var hooks: ForeignHooks
     public var engine: any Generating
+    /// For the page: what runs where, and the latest requests, which hears what the engine observes.
+    public var plan: PipelinePlan?
+    public var timeline: RequestTimeline?
 
     public struct Sampling: Sendable {
         public var temperature: Double?

@@ -42,7 +42,7 @@ public final class Server: Sendable {
     }
 
     private var dialects: [any Dialect] {
-        [OpenAIDialect(service: service), BedrockDialect(service: service)]
+        [OpenAIDialect(service: service), BedrockDialect(service: service), Page(service: service)]
     }
 
     private var schemes: [any AuthenticationScheme] {

@@ -14,6 +14,7 @@ struct Baton: AsyncParsableCommand {
               baton explain Examples/disaggregated.yaml --svg plan.svg
               baton serve Examples/disaggregated.yaml --port 8080
               baton bench Examples/aggregated.yaml -p 512 -n 128
+              baton bench serve http://127.0.0.1:8080 --concurrency 1,4,8,16
               baton drivers --json
               baton doctor Examples/disaggregated.yaml
               baton call libm.so.6 'f64 cos(f64)' 0.5

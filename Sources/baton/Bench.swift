@@ -5,7 +5,13 @@ import Model
 
 struct Bench: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Measures prefill and decode of a manifest, per stage and device.",
+        abstract: "Measures a manifest's stages, or a server under load.", subcommands: [BenchPipeline.self, BenchServe.self],
+        defaultSubcommand: BenchPipeline.self)
+}
+
+struct BenchPipeline: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "pipeline", abstract: "Measures prefill and decode of a manifest, per stage and device; `baton bench MANIFEST` is short for it.",
         discussion: """
             Lists are separated by commas. One more run than asked for is made of each row and thrown away. Tokens per second are of all sequences
             of a batch together; rows of device models come on the wall clock and, apart, on their modelled one.

@@ -67,8 +67,12 @@ struct Serve: AsyncParsableCommand {
             signal(SIGPIPE, SIG_IGN)
             let session = try Session(manifest: manifest)
             let ring = try keys.map { try Self.ring($0) }
-            let engine = try open(session)
-            let server = try Server(model: model(session, engine), settings: settings, keys: ring, logger: logger)
+            let timeline = RequestTimeline()
+            let engine = try open(session, timeline)
+            var served = try model(session, engine)
+            served.plan = PipelinePlan(engine.placement, routing: session.routing)
+            served.timeline = timeline
+            let server = try Server(model: served, settings: settings, keys: ring, logger: logger)
             try await server.run { port in Terminal.line("baton: \(name(session)) at \(tlsCert == nil ? "http" : "https")://\(host):\(port)") }
             engine.close()
         } catch { throw Failure.of(error) }
@@ -109,7 +113,7 @@ struct Serve: AsyncParsableCommand {
         return settings
     }
 
-    private func open(_ session: Session) throws -> ServingEngine {
+    private func open(_ session: Session, _ timeline: RequestTimeline) throws -> ServingEngine {
         let bar = ProgressBar()
         defer { bar.clear() }
         let whole = try session.place(sequences: load.maxSequences, kvTokens: 1).context * load.maxSequences
@@ -117,6 +121,7 @@ struct Serve: AsyncParsableCommand {
         var settings = ServingEngine.Settings()
         settings.handoff = session.handoff
         settings.schedule.mode = session.routing
+        settings.observe = timeline.hear
         settings.schedule.maxQueued = load.maxQueued
         settings.schedule.overcommits = load.overcommit
         return try ServingEngine(

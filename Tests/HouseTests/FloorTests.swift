@@ -49,7 +49,7 @@ struct FloorTests {
     func plugins() {
         for file in Self.sources("Plugins") {
             let imports = Self.imports(file.text)
-            #expect(imports.intersection(Self.ours).isSubset(of: ["CDriver", "DriverKit", "CPUKernels"]), "\(file.path)")
+            #expect(imports.intersection(Self.ours).isSubset(of: ["CDriver", "DriverKit", "LoadGenerator", "CPUKernels"]), "\(file.path)")
             #expect(imports.isDisjoint(with: ["Foundation", "FoundationEssentials"]), "\(file.path)")
         }
     }

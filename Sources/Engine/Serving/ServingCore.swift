@@ -36,7 +36,8 @@ final class ServingCore: @unchecked Sendable {
             let (session, arrival) = make(nextID)
             sessions[session.id] = session
             counted.arrived += 1
-            return perform(.arrived(arrival))
+            let heard = observe.map { observe in { observe(.arrived(arrival.id, promptTokens: arrival.prompt.count)) } }
+            return (heard.map { [$0] } ?? []) + perform(.arrived(arrival))
         }
         for ending in endings { ending() }
     }
@@ -141,6 +142,7 @@ final class ServingCore: @unchecked Sendable {
         }
         guard let observe else { return }
         observe(first ? .ttftUser(nanoseconds) : .interToken(nanoseconds))
+        if first { observe(.firstToken(session.id, prefill: session.ttftPrefill ?? nanoseconds)) }
         if first, let prefill = session.ttftPrefill { observe(.ttftPrefill(prefill)) }
     }
 
@@ -153,7 +155,12 @@ final class ServingCore: @unchecked Sendable {
         var rings = false
         for action in schedule.step(event, now: now) {
             switch action {
-            case .admitted(let id, let admission): sessions[id]?.began(admission, now: now)
+            case .admitted(let id, let admission):
+                sessions[id]?.began(admission, now: now)
+                if let observe {
+                    let began = Generation.Began(route: admission.route.rawValue, routeReason: admission.reason, cachedTokens: admission.cachedTokens)
+                    endings.append { observe(.admitted(id, began)) }
+                }
             case .run(let plan):
                 commands[plan.stage].append(.run(plan))
                 rings = true
@@ -179,16 +186,25 @@ final class ServingCore: @unchecked Sendable {
     private func end(_ session: Session, _ error: EngineError?, _ now: UInt64) -> () -> Void {
         if let error {
             if error.kind == .busy { counted.refused += 1 } else { counted.failed += 1 }
-            return { session.stream.finish(throwing: error) }
+            return { [observe] in
+                observe?(.ended(session.id, nil))
+                session.stream.finish(throwing: error)
+            }
         }
-        guard session.finish != nil else { return { session.stream.finish() } }
+        guard session.finish != nil else {
+            return { [observe] in
+                observe?(.ended(session.id, nil))
+                session.stream.finish()
+            }
+        }
         let ended = session.ended(now: now)
         counted.completed += 1
         counted.promptTokens += ended.promptTokens
         counted.completionTokens += ended.completionTokens
         counted.queueTime.add(nanoseconds: ended.queued)
         counted.total.add(nanoseconds: ended.total)
-        return {
+        return { [observe] in
+            observe?(.ended(session.id, ended))
             _ = session.deliver(now: now)
             session.stream.yield(.ended(ended))
             session.stream.finish()

@@ -100,4 +100,10 @@ public enum ServingObservation: Sendable {
     case interToken(UInt64)
     /// A batch of a stage ran.
     case batch(stage: String, tokens: Int, sequences: Int, nanoseconds: UInt64)
+    /// A request, by its number, waits; has left the queue, perhaps once more after it was preempted; has given its user a first
+    /// token, which prefill made so long after arrival; has ended, with nil where it did not come to all of its tokens.
+    case arrived(UInt64, promptTokens: Int)
+    case admitted(UInt64, Generation.Began)
+    case firstToken(UInt64, prefill: UInt64)
+    case ended(UInt64, Generation.Ended?)
 }

@@ -15,12 +15,15 @@ struct CommonFields: Decodable, Sendable {
     var logitBias: [String: Double]?
     /// Beyond OpenAI's: only the likeliest so many.
     var topK: Whole?
+    /// Beyond OpenAI's: all tokens, whatever the model says.
+    var ignoreEOS: Bool?
 
     enum CodingKeys: String, CodingKey {
         case stream, stop, seed, temperature, n
         case streamOptions = "stream_options"
         case topP = "top_p"
         case topK = "top_k"
+        case ignoreEOS = "ignore_eos"
         case serviceTier = "service_tier"
         case presencePenalty = "presence_penalty"
         case frequencyPenalty = "frequency_penalty"
@@ -44,6 +47,7 @@ struct CommonFields: Decodable, Sendable {
         question.topK = try Self.count(topK?.value, "top_k", 0)
         question.seed = seed.map { UInt64(bitPattern: Int64($0.value)) }
         question.stops = try stops()
+        question.ignoresEnd = ignoreEOS == true
         question.priority = try priority()
     }
 
