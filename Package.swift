@@ -152,6 +152,7 @@ let package = Package(
         .testTarget(name: "BedrockTests", dependencies: ["Server", "Engine", "Tokens", "TestKit", "BuildKit", "baton", crypto, .product(name: "NIOCore", package: "swift-nio"), .product(name: "HTTPTypes", package: "swift-http-types")], swiftSettings: house),
         .testTarget(name: "BatonTests", dependencies: ["TestKit", "BuildKit", "baton"], swiftSettings: house),
         .testTarget(name: "DriverTests", dependencies: ["Driver", "BuildKit", "TestKit"], swiftSettings: house),
+        .testTarget(name: "ServerTests", dependencies: ["Server", "Engine", "Driver", "Tokens", "TestKit", "BuildKit", log], exclude: ["openai_client.py"], swiftSettings: house),
         .testTarget(name: "IsolationTests", dependencies: ["Driver", "CDriver", "TestKit", "BuildKit", "baton-driver-host"], swiftSettings: house),
         .testTarget(name: "EngineTests", dependencies: ["Engine", "TestKit", "baton-driver-host"], swiftSettings: house),
         .testTarget(name: "ForeignFunctionTests", dependencies: ["Driver", "BuildKit"], swiftSettings: house),

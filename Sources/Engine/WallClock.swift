@@ -1,8 +1,8 @@
 /// The host's rising clock, nanoseconds.
-enum WallClock {
+public enum WallClock {
     private static let origin = ContinuousClock().now
 
-    static var now: UInt64 {
+    public static var now: UInt64 {
         let passed = origin.duration(to: ContinuousClock().now).components
         return UInt64(passed.seconds) &* 1_000_000_000 &+ UInt64(passed.attoseconds / 1_000_000_000)
     }

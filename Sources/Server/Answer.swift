@@ -8,13 +8,25 @@ struct Answer: Sendable {
     let events: AsyncThrowingStream<Generation, any Error>
 
     /// Reads `stream` until it begins. From then on it ends when the reader ends it or `departure` says that the client has left.
-    init(_ stream: AsyncThrowingStream<Generation, any Error>, until departure: Departure, promptTokens: Int) async throws {
+    /// - Parameter over: called once, however it ends, with the tokens made.
+    init(
+        _ stream: AsyncThrowingStream<Generation, any Error>, until departure: Departure, promptTokens: Int,
+        over: @escaping @Sendable (Int) -> Void
+    ) async throws {
         let (events, out) = AsyncThrowingStream.makeStream(of: Generation.self)
         let pump = Task {
+            var made = 0
             do {
-                for try await event in stream { out.yield(event) }
+                for try await event in stream {
+                    if case .piece(let piece) = event { made += piece.tokens.count }
+                    out.yield(event)
+                }
+                over(made)
                 out.finish()
-            } catch { out.finish(throwing: error) }
+            } catch {
+                over(made)
+                out.finish(throwing: error)
+            }
         }
         let ticket = departure.whenLeft { pump.cancel() }
         out.onTermination = { _ in

@@ -61,7 +61,7 @@ final class Chorus: Sendable {
             }
         } catch let error as EngineError { throw Refusal(error, isDraining: false) }
         return try pieces.enumerated().map { index, pieces in
-            guard let ended = ends[index] else { throw Refusal(.failed, "the client left before the answer was complete") }
+            guard let ended = ends[index] else { throw Refusal(.left, "the client left before the answer was complete") }
             return Voice(pieces: pieces, ended: ended)
         }
     }

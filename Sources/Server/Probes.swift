@@ -1,3 +1,4 @@
+internal import Engine
 internal import HTTPTypes
 internal import Hummingbird
 
@@ -9,6 +10,16 @@ struct Probes {
         router.get("healthz") { _, _ in Response.text("ok\n") }
         router.get("readyz") { _, _ in
             service.isDraining ? Response.text("draining\n", status: .serviceUnavailable) : Response.text("ready\n")
+        }
+    }
+
+    /// What says how much it is used, and so needs a key where there are keys.
+    func addGuardedRoutes(to router: Routes) {
+        router.get("metrics") { _, _ in
+            var text = PrometheusText()
+            service.model.engine.metrics.write(to: &text)
+            service.registry.write(to: &text)
+            return Response.text(text.text, type: "text/plain; version=0.0.4; charset=utf-8")
         }
     }
 }

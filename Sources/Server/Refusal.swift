@@ -20,8 +20,8 @@ struct Refusal: Error, Sendable {
         case limited, busy
         /// The server is going down.
         case draining
-        /// The body did not come in time.
-        case slow
+        /// Nobody is there any more to be answered.
+        case left
         /// It failed while running.
         case failed
     }
@@ -49,9 +49,9 @@ struct Refusal: Error, Sendable {
         case .forbidden: 403
         case .unknownModel, .unknownPath: 404
         case .wrongMethod: 405
-        case .slow: 408
         case .tooLarge: 413
         case .limited, .busy: 429
+        case .left: 499
         case .failed: 500
         case .draining: 503
         }

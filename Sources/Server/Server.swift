@@ -4,6 +4,7 @@ internal import HummingbirdTLS
 internal import NIOCore
 internal import NIOSSL
 internal import ServiceLifecycle
+internal import Synchronization
 internal import UnixSignals
 public import Logging
 
@@ -26,6 +27,7 @@ public final class Server: Sendable {
     private let settings: ServerSettings
     private let keys: KeyRing?
     private let logger: Logger
+    private let group = Mutex<ServiceGroup?>(nil)
 
     /// - Parameter keys: who may ask; nil lets everybody in, on loopback only.
     /// - Throws: `ServerError` when the settings are unsafe or a file cannot be used.
@@ -63,8 +65,13 @@ public final class Server: Sendable {
         var group = ServiceGroupConfiguration(
             services: [application, Drain(service: service, logger: logger)], gracefulShutdownSignals: [.sigterm, .sigint], logger: quiet)
         group.maximumGracefulShutdownDuration = settings.drainLimit + .seconds(15)
-        try await ServiceGroup(configuration: group).run()
+        let services = ServiceGroup(configuration: group)
+        self.group.withLock { $0 = services }
+        try await services.run()
     }
+
+    /// Does as SIGTERM does; returns at once, and `run` returns when it is done. Any thread.
+    public func stop() async { await group.withLock { $0 }?.triggerGracefulShutdown() }
 
     private func router() -> Routes {
         let dialects = self.dialects
@@ -74,6 +81,7 @@ public final class Server: Sendable {
         Probes(service: service).addRoutes(to: router)
         for dialect in dialects { dialect.addOpenRoutes(to: router) }
         router.add(middleware: Gate(service: service, keys: keys, schemes: schemes))
+        Probes(service: service).addGuardedRoutes(to: router)
         for dialect in dialects { dialect.addRoutes(to: router) }
         return router
     }

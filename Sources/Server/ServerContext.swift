@@ -6,6 +6,8 @@ struct ServerContext: RequestContext {
     var coreContext: CoreRequestContextStorage
     /// Whose request it is; set by the gate.
     var client = Client.everybody
+    /// Its place in a trace.
+    var trace = TraceContext(following: nil)
     let connection: any Channel
     /// What the access log will say of it.
     let record = RequestRecord()

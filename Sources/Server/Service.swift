@@ -7,10 +7,14 @@ internal import Tokens
 final class Service: Sendable {
     let model: ServedModel
     let settings: ServerSettings
+    /// What this server counts beside its engine.
+    let registry = MetricsRegistry()
     private let state = Mutex(State())
 
     private struct State {
         var isDraining = false
+        /// By client; there are as many as keys.
+        var allowances: [Client: Allowance] = [:]
     }
 
     init(model: ServedModel, settings: ServerSettings) {
@@ -55,15 +59,37 @@ final class Service: Sendable {
 
     /// Asks the engine and waits until the request has left the queue. A client that leaves cancels it, at once, whatever it is doing.
     func ask(_ question: Question, _ context: ServerContext) async throws(Refusal) -> Answer {
+        if isDraining { throw Refusal(.draining, "the server is going down and takes no more requests; ask another one", retryAfter: 1) }
         let request = try request(question, context)
+        let (client, record) = (context.client, context.record)
+        try begin(client, request.request.prompt.count)
         do {
             let departure = try await ConnectionWatch.departure(of: context.connection)
-            let answer = try await Answer(model.engine.generate(request), until: departure, promptTokens: request.request.prompt.count)
-            context.record.note(answer.began, model: model.id)
+            let answer = try await Answer(model.engine.generate(request), until: departure, promptTokens: request.request.prompt.count) { made in
+                self.end(client, made)
+            }
+            record.note(answer.began, model: model.id)
             return answer
         } catch let error as EngineError {
             throw Refusal(error, isDraining: isDraining)
+        } catch is CancellationError {
+            throw Refusal(.left, "the client left before its request began")
         } catch { throw Refusal(.failed, "the request ended before it began: \(error)") }
+    }
+
+    private func begin(_ client: Client, _ promptTokens: Int) throws(Refusal) {
+        guard client.limits != ClientLimits() else { return }
+        let now = WallClock.now
+        try state.withLock { state throws(Refusal) in
+            var allowance = state.allowances[client] ?? Allowance(client.limits, now: now)
+            defer { state.allowances[client] = allowance }
+            try allowance.begin(promptTokens: promptTokens, now: now)
+        }
+    }
+
+    private func end(_ client: Client, _ completionTokens: Int) {
+        let now = WallClock.now
+        state.withLock { $0.allowances[client]?.end(completionTokens: completionTokens, now: now) }
     }
 
     /// Asks several at once and waits until all have left the queue. When one is refused the others are cancelled.

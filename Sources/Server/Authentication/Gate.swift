@@ -51,7 +51,9 @@ struct Gate: RouterMiddleware {
     private func body(of request: inout Request) async throws(Refusal) -> ByteBuffer {
         let most = service.settings.maxBodyBytes
         if let length = request.headers[.contentLength].flatMap({ Int($0) }), length > most { throw tooLarge(most) }
-        do { return try await request.collectBody(upTo: most) } catch let error as HTTPError where error.status == .contentTooLarge {
+        do { return try await request.collectBody(upTo: most) } catch is NIOTooManyBytesError {
+            throw tooLarge(most)
+        } catch let error as HTTPError where error.status == .contentTooLarge {
             throw tooLarge(most)
         } catch { throw Refusal(.invalid, "the body ended before it was complete; send all of it") }
     }

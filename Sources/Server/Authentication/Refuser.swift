@@ -15,7 +15,7 @@ struct Refuser: RouterMiddleware {
             var response = dialect.response(to: refusal, context)
             if let seconds = refusal.retryAfterSeconds { response.headers[.retryAfter] = "\(seconds)" }
             // The rest of a body that is not wanted is not read.
-            if [.tooLarge, .anonymous, .unauthenticated, .slow].contains(refusal.kind) { response.headers[.connection] = "close" }
+            if [.tooLarge, .anonymous, .unauthenticated].contains(refusal.kind) { response.headers[.connection] = "close" }
             return response
         }
     }

@@ -67,7 +67,7 @@ struct BedrockError: Error, Sendable, Hashable, CustomStringConvertible {
             case .tooLarge: .requestTooLarge
             case .limited, .busy: .throttling
             case .draining: .serviceUnavailable
-            case .slow: .modelTimeout
+            case .left: .modelTimeout
             case .failed: isStreaming ? .modelStreamError : .internalServer
             }
         self.init(kind, refusal.words)

@@ -10,12 +10,14 @@ final class ConnectionWatch: ChannelDuplexHandler, RemovableChannelHandler {
     typealias OutboundIn = HTTPResponsePart
     typealias OutboundOut = HTTPResponsePart
 
-    private enum Phase { case awaitingHead, readingBody, answering }
-
     let departure = Departure()
     private let timeouts: ServerSettings.Timeouts
-    private var phase = Phase.awaitingHead
+    /// Requests whose answers have not ended; more than one where a client does not wait.
+    private var unanswered = 0
+    private var isReadingBody = false
     private var closesAfterAnswer = false
+    /// The last answer has ended: nothing more is expected.
+    private var isClosing = false
     private var timer: Scheduled<Void>?
     private var stall: Scheduled<Void>?
 
@@ -53,16 +55,16 @@ final class ConnectionWatch: ChannelDuplexHandler, RemovableChannelHandler {
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         switch unwrapInboundIn(data) {
         case .head(let head):
-            phase = .readingBody
+            unanswered += 1
+            isReadingBody = true
             expect(timeouts.body, context)
             if head.headerFields[.expect]?.lowercased() == "100-continue" {
                 context.writeAndFlush(wrapOutboundOut(.head(HTTPResponse(status: .continue))), promise: nil)
             }
         case .body: break
         case .end:
-            timer?.cancel()
-            timer = nil
-            if phase == .readingBody { phase = .answering }
+            isReadingBody = false
+            rest(context)
         }
         context.fireChannelRead(data)
     }
@@ -78,10 +80,20 @@ final class ConnectionWatch: ChannelDuplexHandler, RemovableChannelHandler {
     }
 
     private func answered(_ context: ChannelHandlerContext) {
-        if closesAfterAnswer { return close(context, after: Self.linger) }
-        guard phase == .answering else { return }
-        phase = .awaitingHead
-        expect(timeouts.idle, context)
+        unanswered = max(0, unanswered - 1)
+        if closesAfterAnswer, !isClosing {
+            isClosing = true
+            return close(context, after: Self.linger)
+        }
+        rest(context)
+    }
+
+    /// Between requests the next one is waited for; while an answer is made, nothing is.
+    private func rest(_ context: ChannelHandlerContext) {
+        guard !isReadingBody, !isClosing else { return }
+        if unanswered == 0 { return expect(timeouts.idle, context) }
+        timer?.cancel()
+        timer = nil
     }
 
     func channelWritabilityChanged(context: ChannelHandlerContext) {
@@ -105,7 +117,9 @@ final class ConnectionWatch: ChannelDuplexHandler, RemovableChannelHandler {
     }
 
     /// Closes the connection unless what is expected comes within `limit`.
-    private func expect(_ limit: Duration, _ context: ChannelHandlerContext) { close(context, after: TimeAmount(limit)) }
+    private func expect(_ limit: Duration, _ context: ChannelHandlerContext) {
+        if !isClosing { close(context, after: TimeAmount(limit)) }
+    }
 
     private func close(_ context: ChannelHandlerContext, after amount: TimeAmount) {
         timer?.cancel()

@@ -20,14 +20,45 @@ public struct JSONLog: LogHandler {
     }
 
     public func log(event: LogEvent) {
-        var fields = metadata.merging(event.metadata ?? [:]) { $1 }.mapValues { "\($0)" }
-        fields["time"] = Date().formatted(.iso8601.year().month().day().time(includingFractionalSeconds: true).timeZone(separator: .omitted))
-        fields["level"] = event.level.rawValue
-        fields["logger"] = label
-        fields["message"] = "\(event.message)"
+        var fields = metadata.merging(event.metadata ?? [:]) { $1 }.mapValues(Field.init)
+        let now = Date().formatted(.iso8601.year().month().day().time(includingFractionalSeconds: true).timeZone(separator: .omitted))
+        for (name, text) in [("time", now), ("level", event.level.rawValue), ("logger", label), ("message", "\(event.message)")] {
+            fields[name] = .text(text)
+        }
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
         guard let line = try? encoder.encode(fields) else { return }
         write(String(decoding: line, as: UTF8.self) + "\n")
+    }
+}
+
+/// One field of a line: numbers and flags as such, all else as text.
+private enum Field: Encodable {
+    case text(String)
+    case whole(Int)
+    case number(Double)
+    case flag(Bool)
+
+    init(_ value: Logger.Metadata.Value) {
+        guard case .stringConvertible(let value) = value else {
+            self = .text("\(value)")
+            return
+        }
+        self = switch value {
+        case let value as Int: .whole(value)
+        case let value as Double: .number(value)
+        case let value as Bool: .flag(value)
+        default: .text("\(value)")
+        }
+    }
+
+    func encode(to encoder: any Encoder) throws {
+        var container = encoder.singleValueContainer()
+        switch self {
+        case .text(let value): try container.encode(value)
+        case .whole(let value): try container.encode(value)
+        case .number(let value): try container.encode(value)
+        case .flag(let value): try container.encode(value)
+        }
     }
 }

@@ -38,9 +38,9 @@ struct ChatRequest: Decodable, Sendable {
         model = try fields.decode(String.self, forKey: .model)
         messages = try fields.decode([Message].self, forKey: .messages)
         logprobs = try fields.decodeIfPresent(Bool.self, forKey: .logprobs)
-        topLogprobs = try fields.decodeIfPresent(Int.self, forKey: .topLogprobs)
-        maxTokens = try fields.decodeIfPresent(Int.self, forKey: .maxTokens)
-        maxCompletionTokens = try fields.decodeIfPresent(Int.self, forKey: .maxCompletionTokens)
+        topLogprobs = try fields.decodeIfPresent(Whole.self, forKey: .topLogprobs)?.value
+        maxTokens = try fields.decodeIfPresent(Whole.self, forKey: .maxTokens)?.value
+        maxCompletionTokens = try fields.decodeIfPresent(Whole.self, forKey: .maxCompletionTokens)?.value
         tools = try fields.decodeIfPresent([Opaque].self, forKey: .tools)
         responseFormat = try fields.decodeIfPresent(ResponseFormat.self, forKey: .responseFormat)
         common = try CommonFields(from: decoder)

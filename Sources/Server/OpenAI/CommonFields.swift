@@ -5,16 +5,16 @@ struct CommonFields: Decodable, Sendable {
     var stream: Bool?
     var streamOptions: ChatRequest.StreamOptions?
     var stop: OneOrMany?
-    var seed: Int64?
+    var seed: Whole?
     var temperature: Double?
     var topP: Double?
-    var n: Int?
+    var n: Whole?
     var serviceTier: String?
     var presencePenalty: Double?
     var frequencyPenalty: Double?
     var logitBias: [String: Double]?
     /// Beyond OpenAI's: only the likeliest so many.
-    var topK: Int?
+    var topK: Whole?
 
     enum CodingKeys: String, CodingKey {
         case stream, stop, seed, temperature, n
@@ -41,8 +41,8 @@ struct CommonFields: Decodable, Sendable {
         }
         question.temperature = try Self.number(temperature, "temperature", "0 to 2") { (0...2).contains($0) }
         question.topP = try Self.number(topP, "top_p", "a number above 0 and at most 1") { $0 > 0 && $0 <= 1 }
-        question.topK = try Self.count(topK, "top_k", 0)
-        question.seed = seed.map { UInt64(bitPattern: $0) }
+        question.topK = try Self.count(topK?.value, "top_k", 0)
+        question.seed = seed.map { UInt64(bitPattern: Int64($0.value)) }
         question.stops = try stops()
         question.priority = try priority()
     }
@@ -65,7 +65,7 @@ struct CommonFields: Decodable, Sendable {
     }
 
     /// Completions of each prompt.
-    func choices() throws(Refusal) -> Int { try Self.count(n, "n", 1) ?? 1 }
+    func choices() throws(Refusal) -> Int { try Self.count(n?.value, "n", 1) ?? 1 }
 
     static func unsupported(_ field: String) -> Refusal { Refusal(.invalid, "\(field) is not offered here; leave it out", field: field) }
 

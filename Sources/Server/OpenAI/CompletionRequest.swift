@@ -22,11 +22,11 @@ struct CompletionRequest: Decodable, Sendable {
         let fields = try decoder.container(keyedBy: CodingKeys.self)
         model = try fields.decode(String.self, forKey: .model)
         prompt = try fields.decode(Prompts.self, forKey: .prompt)
-        maxTokens = try fields.decodeIfPresent(Int.self, forKey: .maxTokens)
-        logprobs = try fields.decodeIfPresent(Int.self, forKey: .logprobs)
+        maxTokens = try fields.decodeIfPresent(Whole.self, forKey: .maxTokens)?.value
+        logprobs = try fields.decodeIfPresent(Whole.self, forKey: .logprobs)?.value
         echo = try fields.decodeIfPresent(Bool.self, forKey: .echo)
         suffix = try fields.decodeIfPresent(String.self, forKey: .suffix)
-        bestOf = try fields.decodeIfPresent(Int.self, forKey: .bestOf)
+        bestOf = try fields.decodeIfPresent(Whole.self, forKey: .bestOf)?.value
         common = try CommonFields(from: decoder)
     }
 

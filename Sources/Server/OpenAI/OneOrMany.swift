@@ -56,3 +56,14 @@ struct Prompts: Decodable, Sendable {
         }
     }
 }
+
+/// A whole number. One with a fraction, or out of its range, is refused under its name as a word in its place would be.
+struct Whole: Decodable, Sendable {
+    var value: Int
+
+    init(from decoder: any Decoder) throws {
+        do { value = try decoder.singleValueContainer().decode(Int.self) } catch DecodingError.dataCorrupted {
+            throw DecodingError.typeMismatch(Int.self, .init(codingPath: decoder.codingPath, debugDescription: "is no whole number"))
+        }
+    }
+}

@@ -110,7 +110,7 @@ struct OpenAIDialect: Dialect {
     static func failure(_ refusal: Refusal) -> OpenAIBodies.Failure {
         let (type, code): (String, String?) =
             switch refusal.kind {
-            case .invalid, .wrongMethod, .slow: ("invalid_request_error", nil)
+            case .invalid, .wrongMethod: ("invalid_request_error", nil)
             case .tooLong: ("invalid_request_error", "context_length_exceeded")
             case .anonymous, .unauthenticated: ("invalid_request_error", "invalid_api_key")
             case .forbidden: ("invalid_request_error", "forbidden")
@@ -120,7 +120,7 @@ struct OpenAIDialect: Dialect {
             case .limited: ("requests", "rate_limit_exceeded")
             case .busy: ("server_error", "engine_overloaded")
             case .draining: ("server_error", "service_unavailable")
-            case .failed: ("server_error", "internal_error")
+            case .failed, .left: ("server_error", "internal_error")
             }
         return OpenAIBodies.Failure(error: .init(message: refusal.words, type: type, param: refusal.field, code: code))
     }

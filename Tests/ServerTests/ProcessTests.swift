@@ -1,0 +1,146 @@
+import Foundation
+import Glibc
+import TestKit
+import Testing
+
+@testable import Server
+
+/// The command itself as a process: it outlives a storm, leaks nothing, and ends as it should.
+@Suite(.timeLimit(.minutes(15)), .enabled(if: TestModel.path != nil && ServeProcess.isThere, "the model or the command is not there"))
+struct ProcessTests {
+    @Test("a storm leaves no KV, no descriptor and no memory behind, and SIGTERM finishes what runs")
+    func storm() async throws {
+        let process = try await Wire.blocking { try ServeProcess() }
+        defer { process.kill() }
+        let port = process.port
+        let token = process.token
+        func storm(_ seed: Int) async throws {
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for client in 0..<4 {
+                    let dice = StormTests.SystemlessDice(state: UInt64(seed * 100 + client) &* 7919 &+ 1)
+                    group.addTask { _ = try await Wire.blocking { try StormTests.client(dice, port, token, StormTests.count / 20) } }
+                }
+                try await group.waitForAll()
+            }
+            try await TestServer.until { process.descriptors <= process.idleDescriptors }
+        }
+        try await storm(1)
+        let memory = process.residentKilobytes
+        try await storm(2)
+        try await storm(3)
+        #expect(process.residentKilobytes < memory + 48 << 10)
+        let metrics = try await process.ask(TestServer.text("GET", "/metrics", "", process.bearer)).body
+        let used = metrics.split(separator: "\n").filter { $0.hasPrefix("baton_kv_blocks") && $0.contains("state=\"used\"") }
+        #expect(!used.isEmpty && used.allSatisfy { $0.hasSuffix(" 0") }, "\(used)")
+
+        let body = #"{"model": "tiny", "prompt": "The capital of France is", "max_tokens": 24, "stream": true}"#
+        async let running = process.ask(TestServer.text("POST", "/v1/completions", body, process.bearer)) { process.terminate() }
+        #expect(try await running.body.hasSuffix("data: [DONE]\n\n"))
+        #expect(try await Wire.blocking { process.wait() } == 0)
+    }
+
+    @Test("a command line that would let anybody in is refused in one line", arguments: [["--host", "0.0.0.0"], ["--tls-cert", "none.pem", "--tls-key", "none.pem"]])
+    func refused(arguments: [String]) async throws {
+        let (status, error) = try await Wire.blocking { try ServeProcess.refusal(arguments) }
+        #expect(status == 2)
+        #expect(error.hasPrefix("baton: ") && error.split(separator: "\n").count == 1, "\(error)")
+    }
+}
+
+/// `baton serve` with a key, on a free port.
+final class ServeProcess: @unchecked Sendable {
+    static var path: String { TestDrivers.folder + "/baton" }
+    static var isThere: Bool { access(path, X_OK) == 0 && TestDrivers.has("cpu") }
+
+    private let process = Process()
+    private let folder: String
+    let token: String
+    let port: Int
+    /// Descriptors that it has open when nobody is connected.
+    private(set) var idleDescriptors = 0
+
+    init() throws {
+        folder = try Self.scratch()
+        token = try Self.output(["keys", "add", folder + "/keys.json", "alice"]).trimmingCharacters(in: .newlines)
+        process.executableURL = URL(fileURLWithPath: Self.path)
+        process.arguments = [
+            "serve", folder + "/one.yaml", "--port", "0", "--keys", folder + "/keys.json", "--model-id", "tiny", "--max-sequences", "4", "--kv-tokens", "2048",
+            "--max-body-bytes", "65536", "--quiet",
+        ]
+        let pipe = Pipe()
+        process.standardOutput = pipe
+        process.standardInput = FileHandle.nullDevice
+        try process.run()
+        var line: [UInt8] = []
+        while let byte = try pipe.fileHandleForReading.read(upToCount: 1)?.first, byte != 10 { line.append(byte) }
+        port = Int(String(decoding: line, as: UTF8.self).split(separator: ":").last ?? "") ?? 0
+        idleDescriptors = descriptors
+    }
+
+    private static func scratch() throws -> String {
+        let folder = NSTemporaryDirectory() + "baton-serve-" + UUID().uuidString
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        let text = "baton: 1\nmodel: \(TestModel.path ?? "")\ndevices:\n  host: cpu\n"
+        try Data(text.utf8).write(to: URL(fileURLWithPath: folder + "/one.yaml"))
+        return folder
+    }
+
+    private static func output(_ arguments: [String]) throws -> String {
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: path)
+        process.arguments = arguments
+        let pipe = Pipe()
+        process.standardOutput = pipe
+        try process.run()
+        let output = pipe.fileHandleForReading.readDataToEndOfFile()
+        process.waitUntilExit()
+        return String(decoding: output, as: UTF8.self)
+    }
+
+    /// How a command line that is wrong ends, and what it says.
+    static func refusal(_ arguments: [String]) throws -> (status: Int32, error: String) {
+        let folder = try scratch()
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: path)
+        process.arguments = ["serve", folder + "/one.yaml", "--port", "0", "--kv-tokens", "512"] + arguments
+        let pipe = Pipe()
+        process.standardError = pipe
+        try process.run()
+        let error = pipe.fileHandleForReading.readDataToEndOfFile()
+        process.waitUntilExit()
+        return (process.terminationStatus, String(decoding: error, as: UTF8.self))
+    }
+
+    var bearer: [String: String] { ["authorization": "Bearer " + token] }
+    var descriptors: Int { (try? FileManager.default.contentsOfDirectory(atPath: "/proc/\(process.processIdentifier)/fd").count) ?? 0 }
+    var residentKilobytes: Int {
+        let text = (try? String(contentsOfFile: "/proc/\(process.processIdentifier)/status", encoding: .utf8)) ?? ""
+        let line = text.split(separator: "\n").first { $0.hasPrefix("VmRSS:") }
+        return line.flatMap { Int($0.split(separator: " ").dropFirst().first ?? "") } ?? 0
+    }
+
+    /// - Parameter begun: called once the answer has begun to come.
+    func ask(_ text: String, begun: @escaping @Sendable () -> Void = {}) async throws -> Reply {
+        let port = self.port
+        return try await Wire.blocking {
+            let wire = try Wire(port: port)
+            wire.send(text)
+            let first = wire.read { !$0.isEmpty }
+            begun()
+            return Reply(first + wire.read())
+        }
+    }
+
+    func terminate() { process.terminate() }
+    func kill() {
+        if process.isRunning { Glibc.kill(process.processIdentifier, SIGKILL) }
+    }
+
+    func wait() -> Int32 {
+        process.waitUntilExit()
+        return process.terminationStatus
+    }
+
+    deinit { try? FileManager.default.removeItem(atPath: folder) }
+}
