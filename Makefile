@@ -10,7 +10,7 @@ PACKAGES = libffi-dev pkg-config python3-pip
 BENCH = .build/bench
 REPEATS ?= 5
 
-.PHONY: run test build model setup clean bench
+.PHONY: run test build model setup clean bench fuzz
 
 run: build model
 	@echo
@@ -27,6 +27,22 @@ test: setup
 # Baton beside llama.cpp on this machine: a table, bench.json and bench.svg. The peer is built from PyPI's llama-cpp-python into a cache.
 bench: build model
 	@python3 Benchmarks/bench.py --baton $(BATON) --manifest Examples/aggregated.yaml --model "$$($(BATON) model pull | tail -1)" --repeats $(REPEATS) --out $(BENCH)
+
+# Fuzzing with libFuzzer, each target for SECONDS_EACH; needs the fuzzer that comes with Swift for Linux. `make test` runs seeded inputs instead.
+FUZZ = .build/fuzz
+SECONDS_EACH ?= 60
+FUZZ_TARGETS = gguf manifest driver-manifest elf attestation
+
+fuzz: setup
+	swift build --product baton-fuzz
+	swift build --scratch-path $(FUZZ) --target Fuzz -Xswiftc -sanitize=fuzzer
+	@bash Tests/Fuzz/link.sh $(FUZZ) $(FUZZ)/fuzz
+	@set -o pipefail; for target in $(FUZZ_TARGETS); do \
+	  corpus=$(FUZZ)/corpus/$$target; mkdir -p $$corpus; .build/debug/baton-fuzz corpus $$target $$corpus $$([ $$target = manifest ] && ls Examples/*.yaml); \
+	  echo "fuzzing $$target for $(SECONDS_EACH) s"; \
+	  BATON_FUZZ_TARGET=$$target $(FUZZ)/fuzz -max_total_time=$(SECONDS_EACH) -rss_limit_mb=1024 -timeout=10 -max_len=65536 -print_final_stats=1 \
+	    -artifact_prefix=$(FUZZ)/$$target- $$corpus 2>&1 | grep -E "^stat::|ERROR|SUMMARY|artifact" || exit 1; \
+	done
 
 build: setup
 	swift build -c $(CONFIG)

@@ -101,7 +101,7 @@ let package = Package(
         .target(name: "Driver", dependencies: ["CDriver", "CFFI", "CHost", "CIsolation", crypto, log], swiftSettings: house),
 
         // Floor 2: the main path.
-        .target(name: "Engine", dependencies: ["Pipeline", "Model", "Tokens", "Driver", log], swiftSettings: house),
+        .target(name: "Engine", dependencies: ["CHost", "Pipeline", "Model", "Tokens", "Driver", log], swiftSettings: house),
 
         .target(name: "DriverConformance", dependencies: ["CDriver", "Driver"], swiftSettings: house),
 
@@ -145,6 +145,10 @@ let package = Package(
         // Tests, by what they need: nothing; a driver (skipped aloud where it is not built); the model.
         .target(name: "TestKit", dependencies: ["Driver", "Model", "Tokens"], path: "Tests/TestKit", swiftSettings: house),
         .target(name: "BuildKit", path: "Tests/BuildKit", swiftSettings: house),
+        // Fuzzing: what takes untrusted bytes, a seeded mutator with its runner, and a test that runs it for a while. `make fuzz` links Fuzz with libFuzzer.
+        .target(name: "Fuzz", dependencies: ["Pipeline", "Model", "Driver"], path: "Tests/Fuzz", exclude: ["link.sh"], swiftSettings: house),
+        .executableTarget(name: "baton-fuzz", dependencies: ["Fuzz"], path: "Tests/FuzzRunner", swiftSettings: house),
+        .testTarget(name: "FuzzTests", dependencies: ["Fuzz", "BuildKit", "TestKit", "baton-fuzz"], swiftSettings: house),
         .testTarget(name: "DeviceModelTests", dependencies: ["Driver", "TestKit"], swiftSettings: house),
         .testTarget(name: "CPUDriverTests", dependencies: ["Driver", "TestKit", "CDriver"], swiftSettings: house),
         .testTarget(name: "HouseTests", swiftSettings: house),

@@ -7,7 +7,10 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <sys/auxv.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 int chost_processors(void) {
@@ -49,7 +52,7 @@ long chost_read_file(const char *path, size_t limit, unsigned char **bytes) {
   if (descriptor < 0) return -errno;
   long count = fstat(descriptor, &status) != 0 ? -errno : S_ISDIR(status.st_mode) ? -EISDIR : 0;
   // One byte past what the file says it has shows its end; files that say nothing are read by the limit.
-  size_t room = S_ISREG(status.st_mode) && (size_t)status.st_size < limit ? (size_t)status.st_size + 1 : limit + 1;
+  size_t room = S_ISREG(status.st_mode) && status.st_size > 0 && (size_t)status.st_size < limit ? (size_t)status.st_size + 1 : limit + 1;
   if (count == 0 && S_ISREG(status.st_mode) && (size_t)status.st_size > limit) count = (long)limit + 1;
   else if (count == 0) {
     *bytes = malloc(room);
@@ -58,4 +61,20 @@ long chost_read_file(const char *path, size_t limit, unsigned char **bytes) {
   close(descriptor);
   if (count < 0) { free(*bytes); *bytes = NULL; }
   return count;
+}
+
+int chost_landlock_version(void) {
+  // landlock_create_ruleset(NULL, 0, LANDLOCK_CREATE_RULESET_VERSION); the same number on every architecture.
+  long version = syscall(444, NULL, 0, 1u);
+  return version > 0 ? (int)version : 0;
+}
+
+// Setting a filter that is not there: EFAULT says that the kernel looked for it.
+int chost_has_seccomp(void) { return prctl(PR_SET_SECCOMP, 2 /* SECCOMP_MODE_FILTER */, NULL) == -1 && errno == EFAULT; }
+
+int chost_has_memfd(void) {
+  int descriptor = memfd_create("baton", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+  if (descriptor < 0) return 0;
+  close(descriptor);
+  return 1;
 }

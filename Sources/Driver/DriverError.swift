@@ -43,9 +43,13 @@ public struct DriverError: Error, Sendable, Equatable, CustomStringConvertible {
         self.vendorCode = vendorCode
     }
 
+    /// Steps that concern a file which is no driver: a key, a policy, an attestation.
+    private static let stepsOfFiles: Set<String> = ["attestation", "key", "trust", "sha256"]
+
     public var description: String {
         let vendor = vendorCode == 0 ? "" : " (vendor code \(vendorCode))"
-        return "driver \(driver): \(call): \(code): \(detail)\(vendor)"
+        let who = Self.stepsOfFiles.contains(call) ? driver : "driver \(driver)"
+        return "\(who): \(call): \(code): \(detail)\(vendor)"
     }
 }
 

@@ -1,4 +1,4 @@
-import FoundationEssentials
+package import FoundationEssentials
 
 /// `<name>.driver.json`: a driver described beside its library.
 ///
@@ -40,7 +40,14 @@ public struct DriverManifest: Sendable, Hashable {
         func fail(_ words: String) -> DriverError {
             DriverError(.invalidArgument, driver: path, call: "driver manifest", detail: words)
         }
-        let data = try SmallFile.read(path, limit: Self.limit, fail)
+        try self.init(data: try SmallFile.read(path, limit: Self.limit, fail), path: path)
+    }
+
+    /// Takes the bytes of a manifest apart; `path` stands for where they came from.
+    package init(data: Data, path: String) throws(DriverError) {
+        func fail(_ words: String) -> DriverError {
+            DriverError(.invalidArgument, driver: path, call: "driver manifest", detail: words)
+        }
         let form: Form
         do {
             form = try JSONDecoder().decode(Form.self, from: data)

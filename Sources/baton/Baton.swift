@@ -15,6 +15,7 @@ struct Baton: AsyncParsableCommand {
               baton serve Examples/disaggregated.yaml --port 8080
               baton bench Examples/aggregated.yaml -p 512 -n 128
               baton drivers --json
+              baton doctor Examples/disaggregated.yaml
               baton call libm.so.6 'f64 cos(f64)' 0.5
 
             EXIT CODES
@@ -31,7 +32,7 @@ struct Baton: AsyncParsableCommand {
         version: "1.0.0",
         subcommands: [
             Run.self, Serve.self, ScoreCommand.self, Tokenize.self, Explain.self, Drivers.self, Devices.self, Bench.self, Call.self, ModelCommand.self,
-            DriverCommand.self, KeysCommand.self,
+            DriverCommand.self, KeysCommand.self, Attest.self, Doctor.self,
         ])
 
     /// Failures are one line on standard error; the exit code says whose they are.

@@ -7,6 +7,14 @@ enum Terminal {
     static let isErrorTerminal = isatty(2) == 1
     private static let usesColour = isErrorTerminal && getenv("NO_COLOR") == nil
 
+    /// Columns of the terminal, 100 where there is none; COLUMNS overrides.
+    static var width: Int {
+        if let text = getenv("COLUMNS"), let columns = Int(String(cString: text)), (40...400).contains(columns) { return columns }
+        var size = winsize()
+        guard ioctl(output.load(ordering: .relaxed), UInt(TIOCGWINSZ), &size) == 0, size.ws_col >= 40 else { return 100 }
+        return Int(size.ws_col)
+    }
+
     /// Writes text to standard output, at once.
     static func write(_ text: String) {
         send(text, to: 1)

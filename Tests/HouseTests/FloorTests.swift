@@ -6,7 +6,7 @@ struct FloorTests {
     private static let root = #filePath.split(separator: "/").dropLast(3).reduce("") { $0 + "/" + $1 }
     /// What each target may import of ours.
     private static let allowed: [String: Set<String>] = [
-        "Pipeline": ["CHost"], "Model": [], "Tokens": [], "Driver": ["CDriver", "CFFI", "CHost", "CIsolation"], "Engine": ["Pipeline", "Model", "Tokens", "Driver"],
+        "Pipeline": ["CHost"], "Model": [], "Tokens": [], "Driver": ["CDriver", "CFFI", "CHost", "CIsolation"], "Engine": ["CHost", "Pipeline", "Model", "Tokens", "Driver"],
         "baton-driver-host": ["Driver"], "DriverKit": ["CDriver"], "DriverConformance": ["CDriver", "Driver"],
         "Server": ["CHost", "Pipeline", "Model", "Tokens", "Driver", "Engine"], "LoadGenerator": [],
         "baton": ["CHost", "Pipeline", "Model", "Tokens", "Driver", "Engine", "DriverConformance", "Server", "LoadGenerator"],

@@ -24,6 +24,15 @@ int chost_is_elevated(void);
 /// otherwise the negated errno (EISDIR for a folder).
 long chost_read_file(const char *path, size_t limit, unsigned char **bytes);
 
+/// The version of Landlock that the kernel offers; 0 when it has none or has it switched off.
+int chost_landlock_version(void);
+
+/// 1 when the kernel filters system calls (seccomp with a filter), else 0.
+int chost_has_seccomp(void);
+
+/// 1 when the kernel makes memfds that can be sealed, else 0.
+int chost_has_memfd(void);
+
 /// Names the calling thread for debuggers and traces; at most 15 bytes count.
 void chost_name_thread(const char *name);
 

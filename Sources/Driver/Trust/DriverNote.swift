@@ -11,7 +11,7 @@ public struct DriverNote: Sendable, Hashable, Encodable {
 
     /// The note of a library; nil where it has none.
     /// - Throws: what is wrong with the note, or that there are two.
-    init?(_ file: ELFFile) throws(ELFError) {
+    package init?(_ file: ELFFile) throws(ELFError) {
         let owner = Array(BATON_NOTE_OWNER.utf8)
         let notes = file.notes.filter { $0.owner == owner && $0.type == BATON_NOTE_TYPE }
         guard let first = notes.first else { return nil }
@@ -39,7 +39,7 @@ public struct DriverNote: Sendable, Hashable, Encodable {
     }
 
     /// The linker's build id (`--build-id`), in hexadecimal, if there is one.
-    static func linkerBuildID(_ file: ELFFile) -> String? {
+    package static func linkerBuildID(_ file: ELFFile) -> String? {
         file.notes.first { $0.owner == Array("GNU".utf8) && $0.type == 3 && (1...64).contains($0.contents.count) }?.contents.hex
     }
 

@@ -1,14 +1,14 @@
 /// The parts of a shared library's file that are read before any of its code runs: what it is built for, and its notes.
 ///
 /// The bytes are untrusted. Every offset is checked before it is used; memory stays bounded whatever the file says. A plain value.
-struct ELFFile: Sendable, Hashable {
+package struct ELFFile: Sendable, Hashable {
     /// One record of a PT_NOTE segment.
-    struct Note: Sendable, Hashable {
-        var owner: [UInt8]
-        var type: UInt32
-        var contents: [UInt8]
+    package struct Note: Sendable, Hashable {
+        package var owner: [UInt8]
+        package var type: UInt32
+        package var contents: [UInt8]
     }
-    let notes: [Note]
+    package let notes: [Note]
 
     /// Reads `count` bytes at an offset; fewer or none where the file ends before.
     typealias Reader = (_ offset: UInt64, _ count: Int) -> [UInt8]
@@ -33,7 +33,7 @@ struct ELFFile: Sendable, Hashable {
         3: "i386", 8: "MIPS", 20: "PowerPC", 21: "PowerPC64", 22: "S/390", 40: "ARM", 62: "x86-64", 183: "AArch64", 243: "RISC-V", 258: "LoongArch",
     ]
 
-    init(_ bytes: [UInt8]) throws(ELFError) {
+    package init(_ bytes: [UInt8]) throws(ELFError) {
         try self.init(byteCount: UInt64(bytes.count)) { offset, count in
             guard offset < UInt64(bytes.count) else { return [] }
             return Array(bytes[Int(offset)...].prefix(count))
@@ -122,8 +122,8 @@ struct ELFFile: Sendable, Hashable {
 }
 
 /// Why a file is not a library that can be loaded here; completes "the file …".
-struct ELFError: Error, Sendable, Hashable {
-    var words: String
+package struct ELFError: Error, Sendable, Hashable {
+    package var words: String
     init(_ words: String) { self.words = words }
 }
 

@@ -1,4 +1,3 @@
-import Crypto
 import Glibc
 import Synchronization
 
@@ -46,7 +45,7 @@ final class LibraryFile: Sendable {
             note = try DriverNote(file)
             buildID = DriverNote.linkerBuildID(file)
         } catch { throw fail(.invalidArgument, error.words) }
-        guard let sha256 = Self.hash(descriptor) else { throw fail(.unavailable, "the file cannot be read: \(String(cString: strerror(errno)))") }
+        guard let sha256 = FileDigest(descriptor)?.sha256 else { throw fail(.unavailable, "the file cannot be read: \(String(cString: strerror(errno)))") }
         self.sha256 = sha256
         identity = Identity(device: UInt(status.st_dev), inode: UInt(status.st_ino))
         self.descriptor = held
@@ -79,20 +78,5 @@ final class LibraryFile: Sendable {
             if step > 0 { got += step } else if step == 0 || errno != EINTR { break }
         }
         return Array(bytes.prefix(got))
-    }
-
-    private static func hash(_ descriptor: Int32) -> String? {
-        var hash = SHA256()
-        var offset: off_t = 0
-        let piece = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 18, alignment: 64)
-        defer { piece.deallocate() }
-        while true {
-            let count = pread(descriptor, piece.baseAddress, piece.count, offset)
-            if count == 0 { return hash.finalize().hex }
-            if count > 0 {
-                hash.update(bufferPointer: UnsafeRawBufferPointer(rebasing: piece[..<count]))
-                offset += off_t(count)
-            } else if errno != EINTR { return nil }
-        }
     }
 }
