@@ -134,13 +134,16 @@ struct FaultSoakTests {
         let rounds = min(requests, Self.number("BATON_SOAK_ROUNDS", FaultSoak.faults.count))
         let soak = FaultSoak(seed: UInt64(Self.number("BATON_SOAK_SEED", 1)), rounds: rounds, requestsOfRound: (requests + rounds - 1) / rounds)
         let tally = try await soak.run()
-        if ProcessInfo.processInfo.environment["BATON_SOAK_REQUESTS"] != nil {
+        let isAlone = ProcessInfo.processInfo.environment["BATON_SOAK_REQUESTS"] != nil
+        if isAlone {
             for round in tally.rounds { print(round) }
             print("soak: \(tally)")
         }
         #expect(tally.wrong.isEmpty, "\(tally.wrong.prefix(5))")
         #expect(tally.same + tally.typed.values.reduce(0, +) == tally.requests)
         #expect(tally.same > 0 && !tally.typed.isEmpty, "\(tally)")
-        #expect(tally.heldBlocks == 0 && tally.descriptors == 0 && tally.children == 0 && tally.sharedSegments == 0, "\(tally)")
+        #expect(tally.heldBlocks == 0, "\(tally)")
+        // Descriptors, children and segments are the whole process's: other suites that run beside this one have theirs.
+        if isAlone { #expect(tally.descriptors == 0 && tally.children == 0 && tally.sharedSegments == 0, "\(tally)") }
     }
 }

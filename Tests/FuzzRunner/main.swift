@@ -45,7 +45,16 @@ if arguments[0] == "corpus" {
         target.run(bytes)
     }
     unlink(arguments[3])
-    var usage = rusage()
-    getrusage(__rusage_who_t(0) /* RUSAGE_SELF */, &usage)
-    print("\(target.rawValue): \(count) inputs, \(usage.ru_maxrss / 1_024) MiB at most")
+    print("\(target.rawValue): \(count) inputs, \(peakKilobytes() / 1_024) MiB at most")
+}
+
+/// The most memory this program has had; getrusage would count what its parent had before it became this program.
+func peakKilobytes() -> Int {
+    guard let file = fopen("/proc/self/status", "r") else { return .max }
+    defer { fclose(file) }
+    var bytes = [CChar](repeating: 0, count: 8_192)
+    let count = fread(&bytes, 1, bytes.count - 1, file)
+    let text = String(decoding: bytes.prefix(count).map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    let line = text.split(separator: "\n").first { $0.hasPrefix("VmHWM:") }
+    return line?.split(whereSeparator: { !$0.isNumber }).first.flatMap { Int($0) } ?? .max
 }

@@ -59,7 +59,7 @@ def hostile():
     elif kind == 5:
         headers[names.index("authorization")][1] = "AWS4-HMAC-SHA256 " + "".join(chr(dice.randrange(1, 255)) for _ in range(dice.randrange(300))).replace("\r", "").replace("\n", "")
     elif kind == 6:
-        path = dice.choice(["/v1/models", "/metrics", "/model/x/converse", "//", "/foundation-models/..", "/model/%2e%2e/invoke", "/%00", "/foundation-models?x=1"])
+        path = dice.choice(["/v1/models", "/metrics", "/model/x/converse", "//v1/models", "/foundation-models/..", "/model/%2e%2e/invoke", "/%00", "/foundation-models?x=1"])
     elif kind == 7:
         headers[names.index("authorization")][1] = headers[names.index("authorization")][1].replace("us-east-1", "us-east-2")
     elif kind == 8:

@@ -35,9 +35,15 @@ enum IsolatedCalls {
             } read: { reply, _ throws(WireError) in
                 let found: UInt32 = try reply.reader.take()
                 let written = try reply.reader.takeCount(of: 4, limit: 4_096)
+                // As far apart as the caller's first one says.
+                let stated = Int(out?.pointee.size ?? 0)
+                let stride = stated > 0 ? stated : MemoryLayout<baton_kv_layout>.size
                 for index in 0..<written {
                     guard let layout = try Forward.take(baton_kv_layout.self, &reply.reader) else { continue }
-                    if index < Int(capacity) { out?[index] = layout }
+                    guard index < Int(capacity), let out else { continue }
+                    withUnsafeBytes(of: layout) { bytes in
+                        (UnsafeMutableRawPointer(out) + index * stride).copyMemory(from: bytes.baseAddress ?? UnsafeRawPointer(out), byteCount: min(stride, bytes.count))
+                    }
                 }
                 if reply.code == 0 { count?.pointee = found }
             }
