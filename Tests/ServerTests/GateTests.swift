@@ -58,7 +58,12 @@ struct GateTests {
     @Test("without a key the body is not waited for")
     func early() async throws {
         try await TestServer.with(ScriptedEngine(), keys: ring().ring) { (server: TestServer) async throws -> Void in
-            #expect(try await server.post("/v1/completions", "{", ["content-length": "4000000"]).status == 401)
+            // The server hangs up on the rest of the body, which may cost a slow reader the answer: then nothing comes, and never a body's answer.
+            var statuses: [Int] = []
+            for _ in 0..<5 where !statuses.contains(401) {
+                statuses.append(try await server.post("/v1/completions", "{", ["content-length": "4000000"]).status)
+            }
+            #expect(statuses.last == 401 && statuses.allSatisfy { [0, 401].contains($0) }, "\(statuses)")
         }
     }
 
