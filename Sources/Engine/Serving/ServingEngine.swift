@@ -80,7 +80,8 @@ public final class ServingEngine: Generating {
             }
             let now = WallClock.now
             core.submit { id in
-                stream.onTermination = { [core] in if case .cancelled = $0 { core.cancel(id) } }
+                // A task that is cancelled is locked while this runs, and the core, in its own lock, may be waking that very task: this does not wait for it.
+                stream.onTermination = { [core] in if case .cancelled = $0 { Task { core.cancel(id) } } }
                 var arrival = Schedule.Arrival(id: id, prompt: request.request.prompt, maxTokens: maxTokens)
                 arrival.client = request.client
                 arrival.priority = request.priority
