@@ -63,7 +63,7 @@ struct ServingCoreTests {
         let tokenizer = try Self.tokenizer()
         let core = ServingCore(ScheduleTests.schedule(.together, blocks: 60, sequences: 2), observe: nil)
         let stage = Self.stage(core, tokenizer.count)
-        for round in 0..<1500 {
+        for round in 0..<300 {
             let readers = (0..<6).map { _ in Self.reader(core, tokenizer) }
             let cancellers = [0, 1].map { half in
                 let thread = WorkThread()
@@ -76,7 +76,7 @@ struct ServingCoreTests {
             await core.idle()
         }
         let metrics = core.metrics
-        #expect(metrics.cancelled > 0 && metrics.cancelled + metrics.completed >= 1500 * 6 - metrics.failed)
+        #expect(metrics.cancelled > 0 && metrics.cancelled + metrics.completed >= 300 * 6)
         #expect(metrics.running == 0 && metrics.queued == 0 && metrics.kv.allSatisfy { $0.used == 0 })
         core.stop()
         stage.join()
