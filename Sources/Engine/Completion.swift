@@ -23,11 +23,11 @@ struct Completion {
 
     var last: Int32 { tokens.last ?? 0 }
 
-    /// Samples from `logits`; gives why the completion ended, if it did.
-    mutating func next(_ logits: inout [Float], _ emit: (String) -> Void) throws(EngineError) -> FinishReason? {
+    /// Samples from one row of logits, which filters and penalties change in place; gives why the completion ended, if it did.
+    mutating func next(_ logits: UnsafeMutableBufferPointer<Float>, _ emit: (String) -> Void) throws(EngineError) -> FinishReason? {
         guard limit > 0 else { return .length }
-        try filters.filter(&logits, history: history)
-        let token = try sample(&logits)
+        try filters.filter(logits, history: history)
+        let token = try sample(logits)
         tokens.append(token)
         history.append(token)
         let piece = tokenizer.isSpecial(token) ? "" : stream.append(tokenizer.bytes(of: token))
@@ -41,15 +41,14 @@ struct Completion {
         return nil
     }
 
-    private mutating func sample(_ logits: inout [Float]) throws(EngineError) -> Int32 {
-        var result: Result<Int32, TokensError>?
-        logits.withUnsafeMutableBufferPointer { buffer in
-            do throws(TokensError) { result = .success(try sampler.next(buffer, history: history)) } catch { result = .failure(error) }
-        }
-        switch result {
-        case .success(let token): return token
-        case .failure(let error): throw EngineError(.driver, "sampling: \(error)")
-        case nil: return 0
+    /// The same, of an array that is one row.
+    mutating func next(_ logits: inout [Float], _ emit: (String) -> Void) throws(EngineError) -> FinishReason? {
+        try logits.withUnsafeMutableBufferPointer { (row: inout UnsafeMutableBufferPointer<Float>) throws(EngineError) in try next(row, emit) }
+    }
+
+    private mutating func sample(_ logits: UnsafeMutableBufferPointer<Float>) throws(EngineError) -> Int32 {
+        do throws(TokensError) { return try sampler.next(logits, history: history) } catch {
+            throw EngineError(.driver, "sampling: \(error)")
         }
     }
 

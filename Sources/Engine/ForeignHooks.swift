@@ -62,12 +62,12 @@ public struct ForeignHooks: Sendable {
     }
 
     /// Runs every logits filter over `logits` in place.
-    func filter(_ logits: inout [Float], history: [Int32]) throws(EngineError) {
+    func filter(_ logits: UnsafeMutableBufferPointer<Float>, history: [Int32]) throws(EngineError) {
         guard let stages = bound[.logits] else { return }
         for stage in stages {
             var past = history
             let result: Int32 = try run(stage) { (call: inout ForeignCall) throws(ForeignError) in
-                try Self.run(&call, Int32.self, logits: &logits, history: &past)
+                try Self.run(&call, Int32.self, logits: logits, history: &past)
             }
             guard result >= 0 else {
                 throw EngineError(.foreign, "stage \(stage.stage): \(stage.function.signature.name) failed with \(result)")
@@ -92,16 +92,14 @@ public struct ForeignHooks: Sendable {
 
     /// (logits, count, history, history_count)
     private static func run<R: ForeignScalar>(
-        _ call: inout ForeignCall, _: R.Type, logits: inout [Float], history: inout [Int32]
+        _ call: inout ForeignCall, _: R.Type, logits: UnsafeMutableBufferPointer<Float>, history: inout [Int32]
     ) throws(ForeignError) -> R {
-        try logits.withUnsafeMutableBufferPointer { (logits: inout UnsafeMutableBufferPointer<Float>) throws(ForeignError) in
-            try history.withUnsafeMutableBufferPointer { (history: inout UnsafeMutableBufferPointer<Int32>) throws(ForeignError) in
-                try call.set(address: UnsafeRawPointer(logits.baseAddress), at: 0)
-                try call.set(UInt64(logits.count), at: 1)
-                try call.set(address: UnsafeRawPointer(history.baseAddress), at: 2)
-                try call.set(UInt64(history.count), at: 3)
-                return try call.run(as: R.self)
-            }
+        try history.withUnsafeMutableBufferPointer { (history: inout UnsafeMutableBufferPointer<Int32>) throws(ForeignError) in
+            try call.set(address: UnsafeRawPointer(logits.baseAddress), at: 0)
+            try call.set(UInt64(logits.count), at: 1)
+            try call.set(address: UnsafeRawPointer(history.baseAddress), at: 2)
+            try call.set(UInt64(history.count), at: 3)
+            return try call.run(as: R.self)
         }
     }
 

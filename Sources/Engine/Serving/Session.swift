@@ -50,12 +50,12 @@ final class Session: @unchecked Sendable {
     }
 
     /// Chooses the next token from its row of logits. The piece is held until `deliver`.
-    func sample(_ logits: inout [Float], canBeTakenBack: Bool) throws(EngineError) -> Schedule.Outcome.Kind {
+    func sample(_ logits: UnsafeMutableBufferPointer<Float>, canBeTakenBack: Bool) throws(EngineError) -> Schedule.Outcome.Kind {
         if canBeTakenBack { before = completion }
         let scores = request.topLogprobs.map { Logprobs(logits, top: $0) }
         let count = completion.tokens.count
         var text = ""
-        finish = try completion.next(&logits) { text += $0 }
+        finish = try completion.next(logits) { text += $0 }
         if completion.tokens.count > count {
             let token = completion.last
             held.append(.init(text: text, tokens: [.init(id: token, logprob: scores?.of(token), top: scores?.top ?? [])]))
@@ -115,7 +115,8 @@ struct Logprobs {
     private let normaliser: Double
     let top: [(id: Int32, logprob: Float)]
 
-    init(_ logits: [Float], top count: Int) {
+    init(_ row: UnsafeMutableBufferPointer<Float>, top count: Int) {
+        let logits = Array(row)
         self.logits = logits
         let peak = logits.max() ?? 0
         let sum = logits.reduce(0.0) { $0 + exp(Double($1 - peak)) }

@@ -20,7 +20,6 @@ final class StageRunner: @unchecked Sendable {
     private var handoffs: [Schedule.ID: Handoff] = [:]
     private var generation: UInt64 = 0
     private var logits: [Float] = []
-    private var row: [Float] = []
     private let device: String
     private let driver: String
     private let engine: String
@@ -160,10 +159,10 @@ final class StageRunner: @unchecked Sendable {
 
     private func sample(_ session: Session, row number: Int, takesBack: Bool) -> Schedule.Outcome.Kind {
         let width = stage.vocabulary
-        row.removeAll(keepingCapacity: true)
-        row.append(contentsOf: logits[number * width..<(number + 1) * width])
         do throws(EngineError) {
-            let kind = try session.sample(&row, canBeTakenBack: takesBack)
+            let kind = try logits.withUnsafeMutableBufferPointer { (all: inout UnsafeMutableBufferPointer<Float>) throws(EngineError) in
+                try session.sample(UnsafeMutableBufferPointer(rebasing: all[number * width..<(number + 1) * width]), canBeTakenBack: takesBack)
+            }
             if !takesBack { core.deliver(session) }
             return kind
         } catch { return .failed(error) }
