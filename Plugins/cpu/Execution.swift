@@ -50,6 +50,7 @@ final class Execution: @unchecked Sendable {
         try place(run, workspace)
         if !plan.turns.isEmpty { makeTurns(plan.turns, run.batch.positions) }
         linear.begin()
+        if let pool = run.pool, let last = run.batch.blockTables.max() { pool.reached(block: Int(last)) }
         var doneLayers = 0
         for (index, unit) in workspace.units.enumerated() {
             let attends = index + 1 < workspace.units.count ? plan.steps[workspace.units[index + 1].steps.lowerBound] : nil

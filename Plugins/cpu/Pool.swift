@@ -8,12 +8,14 @@ final class Pool: PoolImplementation, @unchecked Sendable {
     let base: UnsafeMutableRawPointer
     private let storage: Storage
     private let reserved: MemoryBudget.Reservation?
+    /// Makes pages ahead of use; nil for storage that is another's.
+    private let ahead: PagesAhead?
 
     private enum Storage {
         case own(Box)
         case shared
     }
-    private final class Box {
+    private final class Box: Sendable {
         let memory: MappedMemory
         init(_ memory: consuming MappedMemory) { self.memory = memory }
     }
@@ -27,6 +29,7 @@ final class Pool: PoolImplementation, @unchecked Sendable {
         base = box.memory.base
         storage = .own(box)
         self.reserved = reserved
+        ahead = PagesAhead(base: box.memory.base, count: bytes) { _ = box }
     }
 
     /// Over storage that another device shares and keeps.
@@ -35,7 +38,11 @@ final class Pool: PoolImplementation, @unchecked Sendable {
         self.base = base
         storage = .shared
         reserved = nil
+        ahead = nil
     }
+
+    /// Blocks up to this one are in use: more will be soon. Any thread, one at a time.
+    func reached(block: Int) { ahead?.reached(min(block + 1, description.blockCount) * blockBytes) }
 
     /// Bytes of one plane of one layer of a block, of both planes, of a block.
     var planeBytes: Int { description.kvHeads * description.blockTokens * description.headDim * description.dtype.blockBytes }

@@ -9,6 +9,7 @@
 #include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -23,6 +24,13 @@ int chost_processors(void) {
 int chost_is_elevated(void) { return getauxval(AT_SECURE) != 0; }
 
 void chost_name_thread(const char *name) { pthread_setname_np(pthread_self(), name); }
+
+void chost_give_way(void) {
+  static _Thread_local int is_done;
+  if (is_done) return;
+  is_done = 1;
+  setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), 10);
+}
 
 static int wait_readable(int descriptor) {
   struct pollfd pending = {.fd = descriptor, .events = POLLIN};

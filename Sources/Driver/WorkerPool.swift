@@ -13,6 +13,7 @@ public final class WorkerPool: @unchecked Sendable {
 
     /// Threads that work on a job, the caller's included.
     public let count: Int
+    private let givesWay: Bool
 
     private struct Job {
         var body: Body
@@ -34,10 +35,15 @@ public final class WorkerPool: @unchecked Sendable {
     private let inside = Atomic<Int>(0)
     private let parked = Atomic<Int>(0)
     private let gate = Gate()
-    private static let spins = 4_000
+    /// What a worker polls for before it parks, some 400 microseconds: longer than a host takes from one batch to the next.
+    private static let rounds = 160
+    private static let spins = 128
 
     /// `threads`: what to use, at least 1; nil: BATON_THREADS, else one for each processor this process may run on.
-    public init(threads: Int? = nil) {
+    /// `givesWay`: threads that compute, the callers of `run` among them, run at a lower priority from then on than others of the process:
+    /// for one that answers requests, so that a token made is not kept waiting by the next one.
+    public init(threads: Int? = nil, givesWay: Bool = false) {
+        self.givesWay = givesWay
         let wanted = threads ?? getenv("BATON_THREADS").flatMap { Int(String(cString: $0)) } ?? Int(chost_processors())
         count = min(max(1, wanted), 1024)
         next = .allocate(capacity: count * Self.line)
@@ -54,6 +60,7 @@ public final class WorkerPool: @unchecked Sendable {
         guard count > 1, total > grain, taken.compareExchange(expected: false, desired: true, ordering: .acquiring).exchanged else {
             return body(user, 0, total, 0)
         }
+        if givesWay { chost_give_way() }
         let made = Job(body: body, user: user, count: total, grain: grain, piece: piece)
         job = made
         for thread in 0..<count { next[thread * Self.line].store(0, ordering: .relaxed) }
@@ -96,6 +103,7 @@ public final class WorkerPool: @unchecked Sendable {
             guard let argument else { return nil }
             let start = Unmanaged<Start>.fromOpaque(argument).takeRetainedValue()
             chost_name_thread("baton-worker")
+            if start.pool.givesWay { chost_give_way() }
             start.pool.loop(worker: start.worker)
             return nil
         }, pool)
@@ -118,9 +126,14 @@ public final class WorkerPool: @unchecked Sendable {
             let now = generation.load(ordering: .acquiring)
             return now != seen && now & 1 == 1 ? now : nil
         }
-        for _ in 0..<Self.spins {
-            if let found = open() { return found }
-            chost_relax()
+        for round in 0..<Self.rounds {
+            for _ in 0..<Self.spins {
+                if let found = open() { return found }
+                chost_relax()
+            }
+            // Between two batches the host works: what it needs may wait for this processor. To park here would be worse: a worker and
+            // another thread that wake on one idle processor at once run in either order, and a batch is long.
+            if round > 0 { sched_yield() }
         }
         parked.add(1, ordering: .sequentiallyConsistent)
         defer { parked.subtract(1, ordering: .sequentiallyConsistent) }

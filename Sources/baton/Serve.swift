@@ -65,7 +65,7 @@ struct Serve: AsyncParsableCommand {
     func run() async throws {
         do {
             signal(SIGPIPE, SIG_IGN)
-            let session = try Session(manifest: manifest)
+            let session = try Session(manifest: manifest, givesWay: true)
             let ring = try keys.map { try Self.ring($0) }
             let timeline = RequestTimeline()
             let engine = try open(session, timeline)

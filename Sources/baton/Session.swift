@@ -11,14 +11,16 @@ struct Session {
     let catalog: DriverCatalog
     let folder: String
 
-    /// - Parameter threads: of the worker pool; nil for BATON_THREADS, else one for each processor.
-    init(manifest path: String, threads: Int? = nil) throws {
+    /// - Parameters:
+    ///   - threads: of the worker pool; nil for BATON_THREADS, else one for each processor.
+    ///   - givesWay: the pool's threads leave the processors to threads that answer requests.
+    init(manifest path: String, threads: Int? = nil, givesWay: Bool = false) throws {
         graph = try Graph(proving: try Manifest(contentsOf: path))
         for warning in graph.warnings { Terminal.note("baton: \(warning)") }
         folder = Files.folder(of: path)
         model = try ModelFile(path: try Self.resolve(graph.manifest.model.value, folder))
         let trust = try Self.trust(graph.manifest, folder)
-        catalog = DriverCatalog(host: HostServices(workers: WorkerPool(threads: threads)), trust: trust)
+        catalog = DriverCatalog(host: HostServices(workers: WorkerPool(threads: threads, givesWay: givesWay)), trust: trust)
     }
 
     /// The operator's policy, and what the manifest asks for beyond it.

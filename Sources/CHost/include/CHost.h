@@ -42,4 +42,8 @@ int chost_has_memfd(void);
 /// Names the calling thread for debuggers and traces; at most 15 bytes count.
 void chost_name_thread(const char *name);
 
+/// Gives way: the calling thread, which computes for long, runs at a lower priority (nice 10) than those that have little to do, such as to
+/// sample a token or to write to a socket, so that they run as soon as they wake. Once for each thread; later calls cost nothing.
+void chost_give_way(void);
+
 #endif

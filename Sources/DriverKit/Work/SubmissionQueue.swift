@@ -64,7 +64,7 @@ private final class Line: @unchecked Sendable {
     }
 
     /// How long the thread polls for work after some: as long as a host takes to sample a token and submit the next.
-    private static let patience: UInt64 = 100_000
+    private static let patience: UInt64 = 300_000
 
     private let depth: Int
     private let condition = Condition()

@@ -19,8 +19,8 @@ public struct Schedule: Sendable {
         /// Prompt tokens that join a batch of running streams at most: what a stream may be held up by.
         public var mixedTokens = 128
         /// The same for each stream of the batch, so that few streams are held up less; at least `mixedFloor` in all.
-        public var mixedTokensPerStream = 4
-        public var mixedFloor = 16
+        public var mixedTokensPerStream = 2
+        public var mixedFloor = 8
         /// A batch of prompts takes in further prompts until it has this many tokens.
         public var packedTokens = 128
         /// Prefix blocks are used again.

@@ -45,7 +45,8 @@ public final class ServingEngine: Generating {
         progress: (@Sendable (String, Double) -> Void)? = nil
     ) throws(EngineError) {
         guard let first = placements.first else { throw EngineError(.usage, "no placement was given; give at least one") }
-        let fleet = try Fleet(opening: placements, progress: progress)
+        // Weights are packed by all processors: not on a thread that answers requests later.
+        let fleet = try WorkThread.run { () throws(EngineError) in try Fleet(opening: placements, progress: progress) }
         var rules = settings.schedule
         rules.recomputes = settings.handoff.recomputes
         let core = ServingCore(
