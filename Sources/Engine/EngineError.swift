@@ -15,6 +15,11 @@ public struct EngineError: Error, Sendable, CustomStringConvertible {
         case foreign
         /// There is no room now: a queue is full or a limit is reached. `retryAfter` says when to ask again.
         case busy
+        /// A device that it needs failed and rests. `retryAfter` says when to ask again.
+        case unavailable
+
+        /// Turned away for now: the same request may be answered later.
+        public var isRefusal: Bool { self == .busy || self == .unavailable }
     }
     public var kind: Kind
     public var words: String

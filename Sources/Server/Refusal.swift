@@ -18,6 +18,8 @@ struct Refusal: Error, Sendable {
         case tooLarge
         /// A limit of the client's key; a full queue.
         case limited, busy
+        /// A device that it needs rests after a failure.
+        case unavailable
         /// The server is going down.
         case draining
         /// Nobody is there any more to be answered.
@@ -53,7 +55,7 @@ struct Refusal: Error, Sendable {
         case .limited, .busy: 429
         case .left: 499
         case .failed: 500
-        case .draining: 503
+        case .unavailable, .draining: 503
         }
     }
 
@@ -66,6 +68,7 @@ extension Refusal {
         switch error.kind {
         case .usage: self.init(error.words.hasPrefix("never_fits") ? .tooLong : .invalid, error.words)
         case .busy: self.init(isDraining ? .draining : .busy, error.words, retryAfter: error.retryAfter ?? 1)
+        case .unavailable: self.init(.unavailable, error.words, retryAfter: error.retryAfter ?? 1)
         case .placement, .driver, .handoff, .foreign: self.init(.failed, error.words)
         }
     }

@@ -100,4 +100,28 @@ struct RouterTests {
         #expect(busy?.route == .disaggregated || busy?.reason.contains("kept") == true, "\(busy?.reason ?? "")")
         #expect(Self.routed(backlog: 3, streams: 0)?.route == .aggregated, "the prefill device has a queue")
     }
+
+    @Test("what one pair's requests did holds no other pair's to it")
+    func pairs() {
+        func stage(_ name: String, _ ledger: Int, _ nanoseconds: UInt64) -> Schedule.Stage {
+            .init(name: name, ledger: ledger, maxTokens: 64, maxSequences: 16, prefillCost: CostCurve(clock: .modelled, points: [(1, nanoseconds), (64, nanoseconds)]))
+        }
+        let moving = CostCurve(clock: .modelled, points: [(1, 10), (64, 10)])
+        let ledger = BlockLedger(blockCount: 100, blockTokens: 4)
+        let schedule = Schedule(
+            stages: [stage("quick", 0, 5000), stage("decode", 1, 10_000), stage("slow", 2, 10_500)],
+            pairs: [.init(prefill: 0, decode: 1, isUniform: false, importCost: moving), .init(prefill: 2, decode: 1, isUniform: false, importCost: moving)],
+            ledgers: [ledger, ledger, ledger])
+        var play = ScheduleSimulation(schedule, seed: 3)
+        func route(_ id: UInt64) -> Schedule.Admission? {
+            play.arrive(.init(id: id, prompt: (0..<20).map { $0 + 100 * Int32(id) }, maxTokens: 2))
+            play.runDry()
+            return play.routes[id]
+        }
+        #expect(route(1)?.route == .disaggregated && play.schedule.lastRoutes == [.disaggregated, nil])
+        play.schedule.failedUntil[0] = .max
+        let second = route(2)
+        #expect(second?.route == .aggregated, "\(second?.reason ?? "")")
+        #expect(play.schedule.lastRoutes == [.disaggregated, .aggregated])
+    }
 }

@@ -188,6 +188,30 @@ struct ScheduleTests {
         #expect(play.ended[2]??.kind == .usage)
     }
 
+    @Test("while the only prefill device rests after a failure, what requires the disaggregated way is told when to ask again, and is served then")
+    func rests() {
+        var play = ScheduleSimulation(Self.schedule(.apart), seed: 9)
+        func strict(_ id: UInt64) {
+            var arrival = Schedule.Arrival(id: id, prompt: [1, 2, Int32(id)], maxTokens: 2)
+            arrival.requiresDisaggregated = true
+            play.arrive(arrival)
+        }
+        play.failures = 100
+        strict(1)
+        play.advance()
+        play.failures = 0
+        #expect(play.ended[1]??.kind == .driver, "it was running, and ends with what the device said")
+        strict(2)
+        #expect(play.ended[2]??.kind == .unavailable)
+        let seconds = play.ended[2]??.retryAfter ?? 0
+        #expect(seconds > 0 && seconds <= 20e-6)
+        for _ in 0..<20 { play.step(.tick) }
+        strict(3)
+        play.runDry()
+        #expect(play.routes[3]?.route == .disaggregated && play.wrongs.isEmpty)
+        if case .some(.none) = play.ended[3] {} else { Issue.record("it was not served: \(String(describing: play.ended[3]))") }
+    }
+
     @Test("draining refuses what is new and finishes what is there")
     func drain() {
         var play = ScheduleSimulation(Self.schedule(.apart), seed: 6)

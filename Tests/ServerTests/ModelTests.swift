@@ -12,7 +12,7 @@ import Tokens
 @Suite(.serialized, .timeLimit(.minutes(15)), .enabled(if: TestModel.path != nil && TestDrivers.has("cpu"), "the model or the cpu driver is not there; run `baton model pull`"))
 struct ModelTests {
     /// One engine for all: opening takes longer than the tests.
-    private static func engine(_ apart: Bool, kvTokens: Int = 6144, _ change: (inout ServingEngine.Settings) -> Void = { _ in }) throws -> ServingEngine {
+    static func engine(_ apart: Bool, kvTokens: Int = 6144, _ change: (inout ServingEngine.Settings) -> Void = { _ in }) throws -> ServingEngine {
         let host = StageDevices.Named(label: "a", driver: "cpu", options: [:])
         let other = apart ? StageDevices.Named(label: "b", driver: "cpu", options: [:]) : host
         let placement = try Placement(
@@ -25,7 +25,7 @@ struct ModelTests {
         return try ServingEngine(opening: placement, tokenizer: TestModel.tokenizer(file), settings: settings)
     }
 
-    private static func model(_ engine: ServingEngine) throws -> ServedModel {
+    static func model(_ engine: ServingEngine) throws -> ServedModel {
         let source = try engine.placement.model.file?.stringIfPresent("tokenizer.chat_template") ?? ""
         return ServedModel(
             id: "smol", created: 1, tokenizer: engine.tokenizer, template: try ChatTemplate(source: source, bos: "<|im_start|>", eos: "<|im_end|>"),

@@ -10,10 +10,12 @@ public enum Router {
         public var disaggregated: Way?
         /// Nil where prefill cannot run on the decode device.
         public var aggregated: Way?
-        /// What the last request of its kind did; another way must be better by a fifth.
+        /// What the last request did that had the choice between the same devices; another way must be better by a fifth.
         public var last: Route?
         /// Why there is no disaggregated way, where there is none.
         public var lacking = "both stages are on one device"
+        /// Seconds after which there may be one; nil where there never is.
+        public var retryAfter: Double?
 
         public init(
             mode: Route.Mode, requiresDisaggregated: Bool = false, disaggregated: Way? = nil, aggregated: Way? = nil, last: Route? = nil
@@ -64,10 +66,15 @@ public enum Router {
         public var reason: String
     }
 
-    /// - Throws: usage, when the request requires the disaggregated way and there is none.
+    /// - Throws: when the request requires the disaggregated way and there is none: usage where there never is, unavailable where a device rests.
     public static func decide(_ question: Question) throws(EngineError) -> Answer {
         if question.requiresDisaggregated {
             guard question.disaggregated != nil else {
+                if let seconds = question.retryAfter {
+                    var error = EngineError(.unavailable, "the request requires the disaggregated way, and \(question.lacking); ask again later, or drop the requirement")
+                    error.retryAfter = seconds
+                    throw error
+                }
                 throw EngineError(.usage, "the request requires the disaggregated way, and \(question.lacking); drop the requirement or change the manifest")
             }
             return Answer(route: .disaggregated, reason: "the request requires it")

@@ -67,20 +67,31 @@ extension Schedule {
         let together = best(sequence, .aggregated)
         var question = Router.Question(
             mode: sequence.forced == .aggregated ? .aggregated : sequence.arrival.mode ?? settings.mode,
-            requiresDisaggregated: sequence.arrival.requiresDisaggregated, disaggregated: apart?.way, aggregated: together?.way, last: lastRoute)
+            requiresDisaggregated: sequence.arrival.requiresDisaggregated, disaggregated: apart?.way, aggregated: together?.way,
+            last: apart.flatMap { lastRoutes[$0.pair] })
         if sequence.ranBefore { question.mode = sequence.route == .aggregated || sequence.forced != nil ? .aggregated : .disaggregated }
-        if apart == nil, pairs.contains(where: { $0.prefill != $0.decode }) { question.lacking = "the prefill device failed a moment ago" }
+        if apart == nil, let seconds = restLeft {
+            question.lacking = "the prefill device failed a moment ago"
+            question.retryAfter = seconds
+        }
         do throws(EngineError) {
             let answer = try Router.decide(question)
             guard let chosen = answer.route == .disaggregated ? apart : together else { return .blocked }
             if chosen.neverFits { throw tooLarge(sequence, chosen) }
             guard chosen.hasRoom else { return .blocked }
+            if let apart, question.mode == .auto, !question.requiresDisaggregated, !sequence.ranBefore { lastRoutes[apart.pair] = answer.route }
             take(chosen, for: id, answer.reason)
             return .admitted
         } catch {
             conclude(id, .failed(error))
             return .ended
         }
+    }
+
+    /// Seconds until the first of the prefill devices that failed is tried again; nil where there is no other device to prefill.
+    private var restLeft: Double? {
+        let ends = pairs.filter { $0.prefill != $0.decode }.map { failedUntil[$0.prefill] }
+        return ends.min().map { $0 > now ? Double($0 - now) / 1e9 : 0 }
     }
 
     private func tooLarge(_ sequence: Sequence, _ candidate: Candidate) -> EngineError {
@@ -218,7 +229,6 @@ extension Schedule {
     private mutating func tell(_ sequence: Sequence, _ chosen: Candidate, _ reason: String) {
         let cached = min(sequence.promptCount, sequence.cachedHere)
         if !sequence.ranBefore {
-            lastRoute = chosen.route
             counts.promptTokens += sequence.promptCount
             counts.cachedTokens += cached
             if chosen.route == .disaggregated { counts.disaggregated += 1 } else { counts.aggregated += 1 }

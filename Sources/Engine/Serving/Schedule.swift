@@ -249,7 +249,8 @@ public struct Schedule: Sendable {
     var queuedByClient: [String: Int] = [:]
     var failedUntil: [UInt64]
     var exposedByPair: [Double?]
-    var lastRoute: Route?
+    /// Of each pair, what the last request did that could choose between it and the aggregated way.
+    var lastRoutes: [Route?]
     var nextOrdinal: UInt64 = 0
     public internal(set) var isDraining = false
     /// Smoothed nanoseconds between requests that end, and when the last one did.
@@ -280,6 +281,7 @@ public struct Schedule: Sendable {
         seats = stages.map { _ in 0 }
         failedUntil = stages.map { _ in 0 }
         exposedByPair = pairs.map { _ in nil }
+        lastRoutes = pairs.map { _ in nil }
     }
 
     /// Requests that wait, and that have been admitted and have not ended.

@@ -8,6 +8,8 @@ final class ServingCore: @unchecked Sendable {
     private let bell = Bell()
     private var schedule: Schedule
     private var sessions: [Schedule.ID: Session] = [:]
+    /// Admitted, and their readers have not heard of it.
+    private var unheard: [Schedule.ID: Session] = [:]
     private var commands: [[Command]]
     private var isStopping = false
     private var nextID: Schedule.ID = 0
@@ -88,13 +90,17 @@ final class ServingCore: @unchecked Sendable {
 
     /// What the stage is to do next; blocks until there is something, nil when the engine closes.
     func next(_ stage: Int) -> Command? {
-        bell.locked {
+        let (command, begun) = bell.locked { () -> (Command?, [Session]) in
             while commands[stage].isEmpty {
-                if isStopping { return nil }
+                if isStopping { return (nil, []) }
                 bell.wait()
             }
-            return commands[stage].removeFirst()
+            let command = commands[stage].removeFirst()
+            guard case .run(let plan) = command, !unheard.isEmpty else { return (command, []) }
+            return (command, plan.items.compactMap { unheard.removeValue(forKey: $0.id) })
         }
+        for session in begun { session.announce() }
+        return command
     }
 
     func sessions(of plan: Schedule.BatchPlan) -> [Session?] {
@@ -128,6 +134,9 @@ final class ServingCore: @unchecked Sendable {
             counted.handoffBytes += figures.bytes
             counted.handoffExposed += figures.exposed
             counted.handoffHidden += figures.hidden
+            guard let modelled = figures.modelled else { return }
+            counted.handoffModelledExposed = (counted.handoffModelledExposed ?? 0) + modelled.exposed
+            counted.handoffModelledHidden = (counted.handoffModelledHidden ?? 0) + modelled.hidden
         }
     }
 
@@ -148,7 +157,8 @@ final class ServingCore: @unchecked Sendable {
 
     // MARK: inside the lock
 
-    /// One step of the schedule. Gives what is to be done outside of the lock: ending a stream runs its reader's code.
+    /// One step of the schedule. Gives what is to be done outside of the lock. Nothing in here touches a stream: that wakes its reader, whose
+    /// task may be locked by one that cancels it and waits for this lock.
     private func perform(_ event: Schedule.Event) -> [() -> Void] {
         let now = WallClock.now
         var endings: [() -> Void] = []
@@ -156,7 +166,7 @@ final class ServingCore: @unchecked Sendable {
         for action in schedule.step(event, now: now) {
             switch action {
             case .admitted(let id, let admission):
-                sessions[id]?.began(admission, now: now)
+                if let session = sessions[id], session.began(admission, now: now) { unheard[id] = session }
                 if let observe {
                     let began = Generation.Began(route: admission.route.rawValue, routeReason: admission.reason, cachedTokens: admission.cachedTokens)
                     endings.append { observe(.admitted(id, began)) }
@@ -171,7 +181,9 @@ final class ServingCore: @unchecked Sendable {
             case .recomputed(let id, let error):
                 sessions[id]?.takeBack(error)
                 counted.recomputed += 1
-            case .ended(let id, let error): if let session = sessions.removeValue(forKey: id) { endings.append(end(session, error, now)) }
+            case .ended(let id, let error):
+                unheard[id] = nil
+                if let session = sessions.removeValue(forKey: id) { endings.append(end(session, error, now)) }
             }
         }
         if rings { bell.ring() }
@@ -185,7 +197,7 @@ final class ServingCore: @unchecked Sendable {
 
     private func end(_ session: Session, _ error: EngineError?, _ now: UInt64) -> () -> Void {
         if let error {
-            if error.kind == .busy { counted.refused += 1 } else { counted.failed += 1 }
+            if error.kind.isRefusal { counted.refused += 1 } else { counted.failed += 1 }
             return { [observe] in
                 observe?(.ended(session.id, nil))
                 session.stream.finish(throwing: error)

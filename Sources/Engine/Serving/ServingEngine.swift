@@ -81,7 +81,7 @@ public final class ServingEngine: Generating {
             }
             let now = WallClock.now
             core.submit { id in
-                // A task that is cancelled is locked while this runs, and the core, in its own lock, may be waking that very task: this does not wait for it.
+                // A task that is cancelled is locked while this runs: nothing of the core's is waited for here.
                 stream.onTermination = { [core] in if case .cancelled = $0 { Task { core.cancel(id) } } }
                 var arrival = Schedule.Arrival(id: id, prompt: request.request.prompt, maxTokens: maxTokens)
                 arrival.client = request.client

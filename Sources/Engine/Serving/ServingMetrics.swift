@@ -48,6 +48,9 @@ public struct ServingMetrics: Sendable {
     /// Wall nanoseconds of handoffs after prefill had ended, and during it.
     public var handoffExposed: UInt64 = 0
     public var handoffHidden: UInt64 = 0
+    /// The same on the devices' modelled clocks; nil where no handoff had any.
+    public var handoffModelledExposed: UInt64?
+    public var handoffModelledHidden: UInt64?
 
     /// What one device spent on batches.
     public struct Busy: Sendable, Hashable {

@@ -34,10 +34,17 @@ final class Session: @unchecked Sendable {
 
     var completionTokens: Int { completion.tokens.count }
 
-    func began(_ admission: Schedule.Admission, now: UInt64) {
+    /// Gives whether it is the first time, so that its reader is to hear of it.
+    func began(_ admission: Schedule.Admission, now: UInt64) -> Bool {
         if leftQueue == nil { leftQueue = now }
-        guard self.admission == nil else { return }
+        guard self.admission == nil else { return false }
         self.admission = admission
+        return true
+    }
+
+    /// Tells the reader how it began: before its first batch, outside of the core's lock.
+    func announce() {
+        guard let admission else { return }
         stream.yield(
             .began(.init(route: admission.route.rawValue, routeReason: admission.reason, cachedTokens: admission.cachedTokens)))
     }

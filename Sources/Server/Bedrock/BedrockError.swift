@@ -66,7 +66,7 @@ struct BedrockError: Error, Sendable, Hashable, CustomStringConvertible {
             case .unknownPath, .wrongMethod: .unknownOperation
             case .tooLarge: .requestTooLarge
             case .limited, .busy: .throttling
-            case .draining: .serviceUnavailable
+            case .unavailable, .draining: .serviceUnavailable
             case .left: .modelTimeout
             case .failed: isStreaming ? .modelStreamError : .internalServer
             }

@@ -50,6 +50,12 @@ extension ServingMetrics {
         text.counter("baton_handoff_bytes_total", "Bytes of KV that were exported", Double(handoffBytes))
         text.counter("baton_handoff_exposed_seconds_total", "Time of handoffs after prefill had ended", seconds(handoffExposed))
         text.counter("baton_handoff_hidden_seconds_total", "Time of handoffs during prefill", seconds(handoffHidden))
+        if let modelled = handoffModelledExposed {
+            text.counter("baton_handoff_modelled_exposed_seconds_total", "Modelled time of handoffs after prefill had ended", seconds(modelled))
+        }
+        if let modelled = handoffModelledHidden {
+            text.counter("baton_handoff_modelled_hidden_seconds_total", "Modelled time of handoffs during prefill", seconds(modelled))
+        }
     }
 
     private func writeDevices(to text: inout PrometheusText) {

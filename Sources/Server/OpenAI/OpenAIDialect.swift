@@ -119,7 +119,7 @@ struct OpenAIDialect: Dialect {
             case .tooLarge: ("invalid_request_error", "request_too_large")
             case .limited: ("requests", "rate_limit_exceeded")
             case .busy: ("server_error", "engine_overloaded")
-            case .draining: ("server_error", "service_unavailable")
+            case .unavailable, .draining: ("server_error", "service_unavailable")
             case .failed, .left: ("server_error", "internal_error")
             }
         return OpenAIBodies.Failure(error: .init(message: refusal.words, type: type, param: refusal.field, code: code))

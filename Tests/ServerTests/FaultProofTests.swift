@@ -1,0 +1,116 @@
+@testable import Engine
+import Driver
+import Foundation
+import Model
+import TestKit
+import Testing
+
+/// Over HTTP, a device that fails under load costs at most its requests: each ends in its text or in an error of the dialect's, and the server goes on.
+@Suite(.serialized, .timeLimit(.minutes(15)), .enabled(if: TestModel.path != nil && TestDrivers.has("cpu"), "the model or the cpu driver is not there; run `baton model pull`"))
+struct FaultProofTests {
+    /// Where a device fails, and how: a `fault` layer around it.
+    enum Place: String, CaseIterable, Sendable {
+        case prefill, export, arrival, decode
+
+        private func layer(_ call: String, _ at: Int) -> [LayerName] {
+            [LayerName(.fault, [("kind", "fail"), ("call", call), ("at", "\(at)"), ("times", "3")])]
+        }
+        var layers: (prefill: [LayerName], decode: [LayerName]) {
+            switch self {
+            case .prefill: (layer("submit", 2), [])
+            case .export: (layer("kv_export", 3), [])
+            case .arrival: ([], layer("kv_import", 3))
+            case .decode: ([], layer("submit", 6))
+            }
+        }
+    }
+
+    private static let prompts = ["The capital of France is", "Two and two make", "Water boils at", "A cat is", "The sun is", "My name is", "One two three", "In the beginning"]
+
+    private static func engine(_ place: Place?, recomputes: Bool = true) throws -> ServingEngine {
+        func devices(_ stage: String, _ label: String, _ layers: [LayerName]) -> StageDevices {
+            // A dtype of its own, so that KV really travels.
+            StageDevices(stage: stage, devices: [.init(label: label, driver: "cpu", options: stage == "prefill" ? ["kv_dtype": "f32"] : [:], layers: layers)])
+        }
+        let placement = try Placement(
+            model: TestModel.open(), prefill: devices("prefill", "a", place?.layers.prefill ?? []), decode: devices("decode", "b", place?.layers.decode ?? []),
+            context: 512, sequences: 8, kvTokens: 2048, catalog: TestDrivers.catalog())
+        guard let file = placement.model.file else { throw EngineError(.usage, "no weights") }
+        var settings = ServingEngine.Settings()
+        settings.handoff = HandoffSettings(deadline: 60_000_000_000, recomputes: recomputes)
+        settings.schedule.cooldown = 600_000_000_000
+        return try ServingEngine(opening: placement, tokenizer: TestModel.tokenizer(file), settings: settings)
+    }
+
+    private static func body(_ prompt: String, streams: Bool) -> String {
+        #"{"model": "smol", "prompt": "\#(prompt)", "max_tokens": 8, "temperature": 0, "stream": \#(streams)}"#
+    }
+
+    private static let unharmed = Task { try await alone() }
+
+    /// What each prompt gives without faults, by either way.
+    private static func alone() async throws -> [Set<String>] {
+        let engine = try engine(nil)
+        defer { engine.close() }
+        return try await TestServer.with(engine, model: ModelTests.model(engine)) { (server: TestServer) async throws -> [Set<String>] in
+            var all: [Set<String>] = []
+            for prompt in prompts {
+                var texts: Set<String> = []
+                for mode in ["disaggregated", "aggregated"] {
+                    texts.insert(LoadProofTests.text(try await server.post("/v1/completions", body(prompt, streams: false), ["x-baton-route-mode": mode])))
+                }
+                all.append(texts)
+            }
+            return all
+        }
+    }
+
+    /// Every block of every pool is free, as `/metrics` has it.
+    static func expectNoKV(_ server: TestServer) async throws {
+        let metrics = try await server.get("/metrics").body
+        let used = metrics.split(separator: "\n").filter { $0.hasPrefix("baton_kv_blocks") && $0.contains("state=\"used\"") }
+        #expect(!used.isEmpty && used.allSatisfy { $0.hasSuffix(" 0") }, "\(used)")
+    }
+
+    /// Whether it ended in one of those texts; else it must be an error in OpenAI's shape.
+    private static func isRight(_ reply: Reply, _ texts: Set<String>, _ words: String) -> Bool {
+        let failure = reply.events.compactMap { $0["error"] as? [String: Any] }.first ?? (reply.status == 200 ? nil : reply.error)
+        guard let failure else {
+            #expect(texts.contains(LoadProofTests.text(reply)), "\(words): \(reply.body.prefix(300))")
+            return true
+        }
+        #expect(reply.status == 200 || reply.status >= 500, "\(words): \(reply.status)")
+        #expect(failure["type"] as? String == "server_error" && (failure["message"] as? String)?.isEmpty == false, "\(words): \(failure)")
+        return false
+    }
+
+    @Test("a device that fails in prefill, in handoff or in decode: every request ends in its text or in a typed error, and the server goes on", arguments: Place.allCases, [true, false])
+    func fails(place: Place, recomputes: Bool) async throws {
+        let alone = try await Self.unharmed.value
+        let engine = try Self.engine(place, recomputes: recomputes)
+        defer { engine.close() }
+        try await TestServer.with(engine, model: ModelTests.model(engine)) { (server: TestServer) async throws -> Void in
+            let right = try await withThrowingTaskGroup(of: Bool.self) { group in
+                for (number, prompt) in Self.prompts.enumerated() {
+                    group.addTask {
+                        let reply = try await server.post("/v1/completions", Self.body(prompt, streams: number % 2 == 0), ["x-baton-route-mode": "disaggregated"])
+                        return Self.isRight(reply, alone[number], "\(place), request \(number)")
+                    }
+                }
+                return try await group.reduce(0) { $0 + ($1 ? 1 : 0) }
+            }
+            if recomputes, place != .decode { #expect(right == 8) } else { #expect(right < 8) }
+            if place == .prefill {
+                let strict = try await server.post("/v1/completions", Self.body("Hi", streams: false), ["x-baton-route-mode": "require_disaggregated"])
+                #expect(strict.status == 503 && Int(strict.headers["retry-after"] ?? "") ?? 0 > 0 && strict.error["code"] as? String == "service_unavailable")
+            }
+            // What still fails, if anything, is used up by asking; then all is as it was.
+            for _ in 0..<4 { _ = try await server.post("/v1/completions", Self.body("Hi", streams: false), ["x-baton-route-mode": "disaggregated"]) }
+            let after = try await server.post("/v1/completions", Self.body(Self.prompts[0], streams: false))
+            #expect(Self.isRight(after, alone[0], "afterwards"))
+            try await TestServer.until { engine.metrics.running == 0 && engine.metrics.queued == 0 }
+            try await Self.expectNoKV(server)
+            #expect(try await server.get("/healthz").status == 200)
+        }
+    }
+}
