@@ -40,14 +40,14 @@ bench: build model
 bench-micro: build model
 	@python3 Benchmarks/micro.py --microbench .build/$(CONFIG)/microbench --model "$$($(BATON) model pull | tail -1)" --out $(BENCH)
 
-# 1,000 requests over devices that fail in seeded ways; what became of them is printed. SOAK and SEED change how many and which.
+# 1,000 requests over devices that fail, and isolated drivers that crash, in seeded ways; what became of them is printed. SOAK and SEED change how many and which.
 SOAK ?= 1000
 SEED ?= 1
 soak: setup
 	swift build
 	swift build --build-tests
 	.build/debug/baton model pull
-	@set -o pipefail; BATON_SOAK_REQUESTS=$(SOAK) BATON_SOAK_ROUNDS=32 BATON_SOAK_SEED=$(SEED) swift test --skip-build --filter FaultSoakTests 2>&1 | grep -E '^(round|soak)|✘|✔ Test run|error'
+	@set -o pipefail; BATON_SOAK_REQUESTS=$(SOAK) BATON_SOAK_ROUNDS=48 BATON_SOAK_SEED=$(SEED) swift test --skip-build --filter FaultSoakTests 2>&1 | grep -E '^(round|soak)|✘|✔ Test run|error'
 
 # `baton serve` beside llama.cpp's server on the same file and threads, at 1, 4, 8 and 16 clients: a table, serve.json and serve.svg.
 bench-serve: build model

@@ -95,11 +95,13 @@ public final class DriverLibrary: @unchecked Sendable {
 
     /// `inner` with layers around it, as the device `label` sees it. Other drivers that open its devices go without the layers.
     init(layering inner: DriverLibrary, label: String, layers: [LayerName], logger: Logger) throws(DriverError) {
+        // Layers stay for ever; the child goes with its library.
+        let signal = inner.isolated.map { child in { @Sendable [weak child] (signal: Int32, waits: Bool) -> Void in child?.send(signal, waits: waits) } }
         let layered = try LayeredDriver(
             DriverTables(
                 describe: inner.driver.describe, device: inner.device, buffer: inner.buffer, program: inner.program, timeline: inner.timeline,
                 kv: inner.kv, cost: inner.cost),
-            name: inner.name, label: label, layers: layers, logger: logger)
+            name: inner.name, label: label, layers: layers, logger: logger, signal: signal)
         path = inner.path
         name = inner.name
         version = inner.version

@@ -73,6 +73,36 @@ struct BadInputTests {
         }
     }
 
+    @Test(
+        "a driver that ends its process at entry is tried in a child first: run, serve and explain end in one line, and nothing is loaded",
+        .enabled(if: Tool.cc != nil && Tool.cxx != nil && TestModel.path != nil, "needs compilers and the model"),
+        arguments: [("exits_in_entry.c", "exited with status 0"), ("throws_across.cpp", "SIGABRT")])
+    func hostileEntries(source: String, words: String) throws {
+        let folder = try Scratch()
+        let compiler = try #require(source.hasSuffix(".c") ? Tool.cc : Tool.cxx)
+        try compiler.check(["-shared", "-fPIC", "-I", SharedLibrary.headers, "-o", folder.path + "/libbaton-hostile.so", "\(SharedLibrary.root)/Tests/Fixtures/drivers/\(source)"])
+        let manifest = try manifest(folder, model: TestModel.path ?? "", device: "./libbaton-hostile.so")
+        for arguments in [["run", manifest, "--prompt", "x"], ["serve", manifest, "--port", "0"], ["explain", manifest]] {
+            refuses(try Command.run(arguments, in: folder.path), code: 1, "libbaton-hostile.so", words, "while it ran entry", "nothing was loaded")
+        }
+    }
+
+    @Test("a driver that hangs is past its deadline: the log names driver, device, call, time and batch, its child is ended, and the text goes on in a new one",
+        .enabled(if: TestModel.path != nil, "needs the model"))
+    func watchdog() throws {
+        let folder = try Scratch()
+        func run(_ layers: String) throws -> Command {
+            let device = "{driver: cpu, isolation: process, restart: {budget: 8}\(layers)}"
+            try folder.write("m.yaml", "baton: 1\nmodel: \(TestModel.path ?? "")\ndevices:\n  host: \(device)\nwatchdog: {submit: 4s}\n")
+            return try Command.run("run", "m.yaml", "--prompt", "What is gravity?", "--max-tokens", "10", "--json", in: folder.path)
+        }
+        let (calm, hung) = (try run(""), try run(", layers: [{fault: {kind: hang, call: submit, at: 4}}]"))
+        #expect(hung.status == 0, "\(hung.error)")
+        #expect(calm.json["text"] as? String != nil && hung.json["text"] as? String == calm.json["text"] as? String, "\(hung.output)")
+        #expect(hung.error.contains("watchdog: driver cpu, device host: submit took more than 4 s for batch "), "\(hung.error)")
+        #expect(hung.error.contains("its process is ended"))
+    }
+
     @Test("what a driver prints to standard output spoils no report", .enabled(if: Tool.cc != nil, "no C compiler"))
     func printing() throws {
         let built = try TemporaryFolder()

@@ -45,7 +45,8 @@ struct LayerNameTests {
         arguments: [
             ("fault:call=submit:at=1", "has no kind"), ("fault:kind=fail:call=submit", "needs one of at and rate"), ("fault:kind=delay:at=1", "needs a time"),
             ("fault:kind=drop:call=open:at=1", "cannot make open drop"), ("fault:kind=explode:at=1", "give one of drop"), ("fault:kind=fail:at=0", "give a whole number from 1"),
-            ("fault:kind=fail:at=1:colour=red", "has no parameter 'colour'"),
+            ("fault:kind=fail:at=1:colour=red", "has no parameter 'colour'"), ("fault:kind=fail:at=1:signal=segv", "which only kind die knows"),
+            ("fault:kind=die:at=1:signal=hup", "give one of abort, segv, kill, stop"),
         ])
     func refused(text: String, words: String) throws {
         let error = try #require(throws: DriverError.self) {
@@ -68,6 +69,17 @@ struct WatchdogRulesTests {
                 .abandon("wait took more than 30 s for batch 7"),
             ])
         #expect(rules.refusal(of: .submit) == "the device is lost: wait took more than 30 s for batch 7")
+    }
+
+    @Test("a driver in a process of its own loses that process too, after it was asked to end its work")
+    func isolated() {
+        var rules = WatchdogRules()
+        let actions = rules.expired(.submit, after: 2_000_000_000, driver: "acme", device: "a", request: "batch 3", isIsolated: true)
+        #expect(
+            actions == [
+                .log("watchdog: driver acme, device a: submit took more than 2 s for batch 3; its process is ended"), .quiesce(1_000_000_000), .endProcess,
+                .abandon("submit took more than 2 s for batch 3"),
+            ])
     }
 
     @Test("what was made on a lost device is released once it is quiet, and not before")

@@ -194,6 +194,26 @@ struct LayerTests {
         #expect(try bytes(("kind", "fail"), ("call", "read"), ("at", "2")) == (0, [UInt8](repeating: 7, count: 64)))
     }
 
+    @Test("a delay comes before its call, which is then made")
+    func delay() throws {
+        let bench = try Bench([LayerName(.fault, [("kind", "delay"), ("call", "write"), ("at", "2"), ("for", "60ms")])], device: "delay")
+        var found = [UInt8](repeating: 0, count: 64)
+        let began = DriverClock.now
+        #expect(bench.write([UInt8](repeating: 5, count: 64)) == 0)
+        #expect(bench.write([UInt8](repeating: 6, count: 64)) == 0)
+        #expect(DriverClock.now - began >= 60_000_000)
+        #expect(bench.read(into: &found) == 0 && found == [UInt8](repeating: 6, count: 64))
+    }
+
+    @Test("what is written damaged is damaged on the device alone: the host's own bytes stay")
+    func damage() throws {
+        let bench = try Bench([LayerName(.fault, [("kind", "corrupt"), ("call", "write"), ("at", "1")])], device: "damage")
+        let given = [UInt8](repeating: 7, count: 64)
+        var found = given
+        #expect(bench.write(given) == 0 && given == [UInt8](repeating: 7, count: 64))
+        #expect(bench.read(into: &found) == 0 && found == [UInt8](repeating: 0xFF, count: 64))
+    }
+
     @Test("a call that hangs gives DEADLINE_EXCEEDED in its time; the device is lost from then on and its pieces can go")
     func hangs() throws {
         let bench = try Bench([

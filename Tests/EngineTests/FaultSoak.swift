@@ -1,4 +1,4 @@
-import Driver
+@testable import Driver
 @testable import Engine
 import Foundation
 import TestKit
@@ -19,11 +19,13 @@ struct FaultSoak {
         var descriptors = 0
         var children = 0
         var sharedSegments = 0
+        /// Children that ended under a driver and were started again.
+        var restarts = 0
         var rounds: [String] = []
 
         var description: String {
             let errors = typed.sorted { $0.key < $1.key }.map { "\($0.value) \($0.key)" }.joined(separator: ", ")
-            return "\(requests) requests: \(same) with the text of the fault-free run (\(recomputed) after prefill was done again), typed errors: \(errors.isEmpty ? "none" : errors); wrong: \(wrong.count); left behind: \(heldBlocks) KV blocks, \(descriptors) descriptors, \(children) children, \(sharedSegments) shared segments"
+            return "\(requests) requests: \(same) with the text of the fault-free run (\(recomputed) after prefill was done again), typed errors: \(errors.isEmpty ? "none" : errors); wrong: \(wrong.count); drivers' processes started again: \(restarts); left behind: \(heldBlocks) KV blocks, \(descriptors) descriptors, \(children) children, \(sharedSegments) shared segments"
         }
     }
 
@@ -32,6 +34,24 @@ struct FaultSoak {
         var onDecode: Bool
         var parameters: [(String, String)]
         var needsWatchdog = false
+        /// The driver is in a process of its own, which may end as often as this. Nil: it is in this process.
+        var crashBudget: Int?
+
+        /// A crash of an isolated driver.
+        static func crash(onDecode: Bool, _ call: String, _ signal: String, rate: String, times: String, budget: Int = 8) -> Fault {
+            Fault(
+                onDecode: onDecode, parameters: [("kind", "die"), ("call", call), ("signal", signal), ("rate", rate), ("times", times)], crashBudget: budget)
+        }
+
+        /// The device of the stage that has the fault, and the other.
+        func device(_ label: String, _ driver: String, _ layers: [LayerName], isFaulty: Bool) -> StageDevices.Named {
+            var device = Serving.device(label, driver, [:], isFaulty ? layers : [])
+            guard isFaulty, let crashBudget else { return device }
+            var isolation = TestDrivers.isolation()
+            (isolation.restart.budget, isolation.restart.firstPause, isolation.heartbeat) = (crashBudget, 1_000_000, 5)
+            device.isolation = isolation
+            return device
+        }
     }
 
     static let faults: [Fault] = [
@@ -51,6 +71,14 @@ struct FaultSoak {
         Fault(onDecode: true, parameters: [("kind", "hang"), ("call", "submit"), ("rate", "0.05"), ("times", "1")], needsWatchdog: true),
         Fault(onDecode: false, parameters: [("kind", "hang"), ("call", "read"), ("rate", "0.2"), ("times", "1")], needsWatchdog: true),
         Fault(onDecode: true, parameters: [("kind", "fail"), ("call", "wait"), ("rate", "0.03"), ("times", "3"), ("code", "ABORTED")]),
+        .crash(onDecode: true, "submit", "segv", rate: "0.1", times: "2"),
+        .crash(onDecode: true, "kv_import", "abort", rate: "0.01", times: "2"),
+        .crash(onDecode: true, "read", "kill", rate: "0.1", times: "2"),
+        .crash(onDecode: true, "submit", "stop", rate: "0.1", times: "1"),
+        .crash(onDecode: true, "submit", "abort", rate: "0.2", times: "3", budget: 0),
+        .crash(onDecode: false, "submit", "segv", rate: "0.3", times: "2"),
+        .crash(onDecode: false, "kv_export", "abort", rate: "0.02", times: "2"),
+        Fault(onDecode: false, parameters: [("kind", "die"), ("call", "submit"), ("layer", "14"), ("rate", "0.3"), ("times", "2")], crashBudget: 8),
     ]
 
     var seed: UInt64
@@ -83,7 +111,7 @@ struct FaultSoak {
         var layers = [LayerName(.fault, fault.parameters + [("seed", "\(dice.next() >> 1)")])]
         if fault.needsWatchdog { layers.insert(LayerName(.watchdog, [("batch", "4s"), ("submit", "4s"), ("call", "4s")]), at: 0) }
         let engine = try Serving.open(
-            Serving.device("trn", "trainium3", [:], fault.onDecode ? [] : layers), Serving.device("wse", "cs3", [:], fault.onDecode ? layers : [])
+            fault.device("trn", "trainium3", layers, isFaulty: !fault.onDecode), fault.device("wse", "cs3", layers, isFaulty: fault.onDecode)
         ) { $0.handoff = HandoffSettings(deadline: 1_500_000_000) }
         let picked = (0..<requestsOfRound).map { _ in dice.below(prompts.count) }
         let tasks = picked.map { index in Task { [prompts] in try await Serving.answer(engine, Serving.request(prompts[index], Self.newTokens, mode: .disaggregated)) } }
@@ -104,6 +132,8 @@ struct FaultSoak {
         }
         await engine.drain()
         tally.heldBlocks += Serving.heldBlocks(engine)
+        let faulty = fault.onDecode ? engine.placement.decode : engine.placement.prefill
+        tally.restarts += max(0, (faulty.parts.first?.library.isolated?.starts ?? 1) - 1)
         engine.close()
         let words = fault.parameters.map { "\($0.0)=\($0.1)" }.joined(separator: " ")
         tally.rounds.append("round \(number), \(fault.onDecode ? "decode" : "prefill") \(words): \(counts.same) same, \(counts.typed) typed")
@@ -130,7 +160,7 @@ struct FaultSoakTests {
 
     @Test("under seeded faults every request ends in the text of a run without them or in a typed error, and nothing is left behind")
     func soak() async throws {
-        let requests = Self.number("BATON_SOAK_REQUESTS", 16 * 4)
+        let requests = Self.number("BATON_SOAK_REQUESTS", FaultSoak.faults.count * 4)
         let rounds = min(requests, Self.number("BATON_SOAK_ROUNDS", FaultSoak.faults.count))
         let soak = FaultSoak(seed: UInt64(Self.number("BATON_SOAK_SEED", 1)), rounds: rounds, requestsOfRound: (requests + rounds - 1) / rounds)
         let tally = try await soak.run()
@@ -142,6 +172,7 @@ struct FaultSoakTests {
         #expect(tally.wrong.isEmpty, "\(tally.wrong.prefix(5))")
         #expect(tally.same + tally.typed.values.reduce(0, +) == tally.requests)
         #expect(tally.same > 0 && !tally.typed.isEmpty, "\(tally)")
+        #expect(tally.restarts > 0, "\(tally)")
         #expect(tally.heldBlocks == 0, "\(tally)")
         // Descriptors, children and segments are the whole process's: other suites that run beside this one have theirs.
         if isAlone { #expect(tally.descriptors == 0 && tally.children == 0 && tally.sharedSegments == 0, "\(tally)") }

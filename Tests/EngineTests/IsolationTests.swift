@@ -1,4 +1,4 @@
-import Driver
+@testable import Driver
 @testable import Engine
 import Glibc
 import TestKit
@@ -58,6 +58,18 @@ struct IsolationTests {
         #expect(pieces > 5)
         #expect(report.completionTokens == calm.completionTokens && report.text == calm.text)
         #expect(report.routeReason.contains("SIGKILL"), "\(report.routeReason)")
+    }
+
+    @Test("a driver that dies when a layer of its prefill or a step is complete, or before a call, costs no token", arguments: [
+        [("kind", "die"), ("call", "submit"), ("at", "1"), ("layer", "12")], [("kind", "die"), ("call", "submit"), ("at", "4"), ("layer", "29"), ("signal", "segv")],
+        [("kind", "die"), ("call", "read"), ("at", "3"), ("signal", "kill")],
+    ])
+    func dies(fault: [(String, String)]) throws {
+        let device = StageDevices.Named(label: "a", driver: "cpu", layers: [LayerName(.fault, fault)], isolation: Self.isolation())
+        let (failing, calm) = (try Engines.open(prefill: [device], decode: [device]), try Engines.open(prefill: [Self.device("a", "cpu")], decode: [Self.device("a", "cpu")]))
+        let found = try failing.run(Self.request(Golden.prompts[0].ids)).completionTokens
+        #expect(try found == calm.run(Self.request(Golden.prompts[0].ids)).completionTokens)
+        #expect(failing.placement.decode.parts.first?.library.isolated?.starts == 2)
     }
 
     @Test("a child whose crash budget is used up gives a typed error in one line; the next engine works")

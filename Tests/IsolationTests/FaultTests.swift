@@ -96,6 +96,30 @@ struct FaultTests {
         #expect((child as? IsolatedDriver)?.failure?.contains("SIGABRT") == true)
     }
 
+    @Test(
+        "a fault layer's die ends the child and not its host, by the signal asked for; a device opened anew works",
+        arguments: [("abort", "SIGABRT"), ("segv", "SIGSEGV"), ("kill", "SIGKILL")])
+    func dies(signal: String, words: String) throws {
+        let driver = try Misbehaving(layers: [LayerName(.fault, [("kind", "die"), ("call", "health"), ("at", "2"), ("signal", signal)])])
+        let device = try driver.open("")
+        try device.checkHealth()
+        let error = try #require(throws: DriverError.self) { try device.checkHealth() }
+        #expect(error.code == .unavailable && error.detail.contains(words), "\(error)")
+        try driver.open("").checkHealth()
+        #expect(driver.library.isolated?.starts == 2)
+    }
+
+    @Test("a watchdog over an isolated driver ends the child that hangs: the call is UNAVAILABLE, the log has one line, and a device opened anew works")
+    func watched() throws {
+        let driver = try Misbehaving(layers: [LayerName(.watchdog, [("call", "3s"), ("grace", "1s")])])
+        let process = try #require(driver.library.process)
+        let error = try #require(try driver.failure("hang"))
+        #expect(error.code == .unavailable && error.detail.contains("watchdog: health took more than 3 s"), "\(error)")
+        #expect(driver.log.all.contains { $0.contains("device a: health took more than 3 s; its process is ended") }, "\(driver.log.all)")
+        try driver.open("").checkHealth()
+        #expect(driver.library.process != process && driver.library.isolated?.starts == 2)
+    }
+
     @Test("a driver that closes what is not its own loses its process")
     func closes() throws { #expect(try Misbehaving().failure("close")?.code == .unavailable) }
 
@@ -127,6 +151,8 @@ struct FaultTests {
             _ = try driver.failure(how)
         }
         #expect(!Held.isRunning(process))
+        // The thread that saw the child's end lets go of its descriptors last, a moment after.
+        for _ in 0..<3_000 where !Held.targets.isDisjoint(with: targets) { usleep(10_000) }
         #expect(Held.targets.isDisjoint(with: targets))
     }
 

@@ -32,14 +32,14 @@ final class Misbehaving: Sendable {
         func log(event: LogEvent) { lines.add("\(event.message)") }
     }
 
-    init(_ change: (inout Isolation) -> Void = { _ in }) throws {
+    init(layers: [LayerName] = [], _ change: (inout Isolation) -> Void = { _ in }) throws {
         let log = log
         let host = HostServices(workers: WorkerPool(threads: 1), logger: Logger(label: "test") { _ in Handler(lines: log) })
         catalog = DriverCatalog(host: host, search: DriverSearch(folders: []))
         var isolation = TestDrivers.isolation()
         isolation.restart.firstPause = 1_000_000
         change(&isolation)
-        library = try catalog.load(Self.library.get(), isolation: isolation, label: "a")
+        library = try catalog.load(Self.library.get(), isolation: isolation, layers: layers, label: "a")
     }
 
     func open(_ how: String) throws -> Device { try Device(opening: library, label: "a", options: ["how": how]) }

@@ -6,8 +6,8 @@ import Synchronization
 /// Seeded faults, as a bad driver, bus or device would make them.
 ///
 /// `kind`: what happens. `drop`: the call says OK and does nothing. `delay`: it comes `for` later. `duplicate`: it is made twice. `corrupt`: 64 bytes of what it
-/// moves become 0xFF, which no dtype reads as a number. `fail`: it gives `code`. `hang`: it does not return (or for `for`, if that is given). `die`: the process aborts, or
-/// with `layer: k` as soon as a submit's layer k is complete; only sensible where the driver has a process of its own.
+/// moves become 0xFF, which no dtype reads as a number. `fail`: it gives `code`. `hang`: it does not return (or for `for`, if that is given). `die`: the process that the driver runs in
+/// is sent `signal` (`abort` if that is not given) before the call, or with `layer: k` as soon as a submit's layer k is complete. That is an isolated driver's child, else this process.
 /// `call`: the function, as a trace names it; without it every one that can have this fault. `at`: the k-th such call, from 1. `rate`: else each such call with this
 /// probability, by `seed`. `times`: faults at most; 1 with `at`.
 final class FaultLayer: Layer {
@@ -18,9 +18,10 @@ final class FaultLayer: Layer {
     private let code: DriverError.Code
     private let pause: UInt64?
     private let layer: UInt64?
+    private let signal: Signal
     private let state: Mutex<FaultSchedule>
 
-    static let parameters = ["kind", "call", "at", "rate", "times", "seed", "for", "code", "layer"]
+    static let parameters = ["kind", "call", "at", "rate", "times", "seed", "for", "code", "layer", "signal"]
 
     init(_ name: LayerName, _ place: LayerPlace) throws(DriverError) {
         let given = try LayerParameters(name, place, known: Self.parameters)
@@ -37,6 +38,9 @@ final class FaultLayer: Layer {
         guard (at == nil) != (rate == nil) else { throw given.wrong("needs one of at and rate; give at: 3 for the third call, or rate: 0.01") }
         if kind == .delay, pause == nil { throw given.wrong("of kind delay needs a time; give for: 50ms") }
         if layer != nil, kind != .die { throw given.wrong("has layer, which only kind die knows") }
+        let signal = try given.choice("signal", of: Signal.self)
+        if signal != nil, kind != .die { throw given.wrong("has signal, which only kind die knows") }
+        self.signal = signal ?? .abort
         if let call, !Self.canHave(kind, call) { throw given.wrong("cannot make \(call.rawValue) \(kind.rawValue)") }
         let times = try given.whole("times", 1...UInt64(Int64.max))
         state = Mutex(FaultSchedule(at: at, rate: rate ?? 0, times: times ?? (at == nil ? .max : 1), seed: try given.whole("seed", 0...UInt64.max) ?? 0))
@@ -124,14 +128,40 @@ final class FaultLayer: Layer {
         for index in start..<min(start + 64, bytes.count) { bytes[index] = 0xFF }
     }
 
-    /// At once, or from a callback when the layer's KV is complete.
+    /// At once, or from a callback when the layer's KV is complete. The call goes on: it ends as calls to a process that ended do.
     private func die(_ call: Call, _ next: NextLayer) -> baton_code {
         guard let layer, case .submit(_, _, let sync) = call.arguments, let point = sync?.pointee, let timeline = point.layer_timeline,
             let device = call.device
-        else { abort() }
+        else {
+            end(waits: signal != .stop)
+            return next(call)
+        }
         let code = next(call)
-        if code == 0 { _ = device.driver.inner.timeline.notify?(device.inner, timeline, point.layer_base + layer + 1, { _, _ in abort() }, nil, nil) }
+        // Layers are kept for ever, so the callback finds this one whenever it comes.
+        let me = Unmanaged.passUnretained(self).toOpaque()
+        guard code == 0 else { return code }
+        _ = device.driver.inner.timeline.notify?(device.inner, timeline, point.layer_base + layer + 1, { user, _ in
+            if let user { Unmanaged<FaultLayer>.fromOpaque(user).takeUnretainedValue().end(waits: false) }
+        }, me, nil)
         return code
+    }
+
+    private func end(waits: Bool) {
+        guard let send = place.signal else { abort() }
+        send(signal.number, waits)
+    }
+
+    /// What ends the driver's process; one that is stopped misses its heartbeats.
+    private enum Signal: String, CaseIterable {
+        case abort, segv, kill, stop
+        var number: Int32 {
+            switch self {
+            case .abort: SIGABRT
+            case .segv: SIGSEGV
+            case .kill: SIGKILL
+            case .stop: SIGSTOP
+            }
+        }
     }
 
     /// The contract's codes, as parameters name them.

@@ -8,6 +8,7 @@ package final class LayeredDriver: @unchecked Sendable {
     let name: String
     let label: String
     let logger: Logger
+    private let signal: (@Sendable (Int32, Bool) -> Void)?
     let inner: DriverTables
     /// Outermost first.
     private(set) var layers: [any Layer] = []
@@ -21,7 +22,11 @@ package final class LayeredDriver: @unchecked Sendable {
     /// The functions that take no device, which need to know whose they are.
     private var closures: [ForeignClosure] = []
 
-    init(_ inner: DriverTables, name: String, label: String, layers names: [LayerName], logger: Logger) throws(DriverError) {
+    /// - Parameter signal: sends a signal to the driver's own process, where it has one.
+    init(
+        _ inner: DriverTables, name: String, label: String, layers names: [LayerName], logger: Logger, signal: (@Sendable (Int32, Bool) -> Void)? = nil
+    ) throws(DriverError) {
+        self.signal = signal
         self.inner = inner
         self.name = name
         self.label = label
@@ -39,7 +44,7 @@ package final class LayeredDriver: @unchecked Sendable {
     }
 
     private static func layer(_ name: LayerName, for driver: LayeredDriver) throws(DriverError) -> any Layer {
-        let place = LayerPlace(driver: driver.name, device: driver.label, logger: driver.logger)
+        let place = LayerPlace(driver: driver.name, device: driver.label, logger: driver.logger, signal: driver.signal)
         return switch name.kind {
         case .validate: ValidateLayer(place)
         case .trace: try TraceLayer(name, place)
@@ -224,4 +229,6 @@ struct LayerPlace: Sendable {
     var driver: String
     var device: String
     var logger: Logger
+    /// Sends a signal to the process of an isolated driver, and waits until it has ended if that is asked for; nil for a driver of this process.
+    var signal: (@Sendable (Int32, _ waits: Bool) -> Void)?
 }

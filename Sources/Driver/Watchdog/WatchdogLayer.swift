@@ -1,9 +1,10 @@
 import CDriver
+import Glibc
 import Logging
 import Synchronization
 
 /// Gives every call into a device's driver a deadline. The call is made on another thread over copies of what it is passed; when it is late the caller gets
-/// DEADLINE_EXCEEDED and goes on, and the device is lost: whatever is asked of it then is UNAVAILABLE at once, and what the host releases on it is left to it.
+/// DEADLINE_EXCEEDED, or UNAVAILABLE from an isolated driver, whose process is ended, and goes on, and the device is lost: whatever is asked of it then is UNAVAILABLE at once, and what the host releases on it is left to it.
 ///
 /// Parameters, as of `WatchdogRules`: `open`, `compile`, `submit`, `batch`, `call`, `grace`, each a time.
 final class WatchdogLayer: Layer {
@@ -87,14 +88,18 @@ final class WatchdogLayer: Layer {
         let request = request(call, number)
         let actions = devices.withLock { devices in
             devices[number, default: Watched(rules: rules)].rules.expired(
-                call.name, after: deadline, driver: place.driver, device: place.device, request: request)
+                call.name, after: deadline, driver: place.driver, device: place.device, request: request, isIsolated: place.signal != nil)
         }
+        let code = place.signal == nil ? DriverError.Code.deadlineExceeded : .unavailable
         var answer: baton_code = 0
         for action in actions {
             switch action {
             case .log(let line): place.logger.error("\(line)")
             case .quiesce(let grace): if let device = call.device { quiesce(device, grace) }
-            case .abandon(let words): answer = call.name.isRelease ? 0 : call.refuse(.deadlineExceeded, "watchdog: \(words)")
+            case .endProcess:
+                place.signal?(SIGKILL, true)
+                devices.withLock { $0[number]?.rules.quiesced() }
+            case .abandon(let words): answer = call.name.isRelease ? 0 : call.refuse(code, "watchdog: \(words)")
             }
         }
         return answer

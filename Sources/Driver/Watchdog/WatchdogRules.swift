@@ -25,6 +25,8 @@ public struct WatchdogRules: Sendable, Hashable {
         case log(String)
         /// Ask the driver to cancel and end what it has; wait for it so many nanoseconds, and tell `quiesced` when it has.
         case quiesce(UInt64)
+        /// The driver has a process of its own: end it, and what it had with it. A device opened anew is in a new one, as the crash budget allows.
+        case endProcess
         /// The caller gets this failure and goes on; the thread in the driver is left behind.
         case abandon(String)
     }
@@ -52,14 +54,19 @@ public struct WatchdogRules: Sendable, Hashable {
     /// A call has not returned in its time.
     /// - Parameters:
     ///   - request: what it worked for, as "batch 7", or empty.
-    mutating func expired(_ name: CallName, after nanoseconds: UInt64, driver: String, device: String, request: String) -> [Action] {
+    ///   - isIsolated: the driver has a process of its own.
+    mutating func expired(
+        _ name: CallName, after nanoseconds: UInt64, driver: String, device: String, request: String, isIsolated: Bool = false
+    ) -> [Action] {
         let words = "\(name.rawValue) took more than \(Self.text(nanoseconds))\(request.isEmpty ? "" : " for \(request)")"
         guard case .works = state else {
             state = .lost(words, isQuiet: false)
             return [.abandon(words)]
         }
         state = .lost(words, isQuiet: false)
-        return [.log("watchdog: driver \(driver), device \(device): \(words); the device is given up"), .quiesce(grace), .abandon(words)]
+        let line = "watchdog: driver \(driver), device \(device): \(words); "
+        guard isIsolated else { return [.log(line + "the device is given up"), .quiesce(grace), .abandon(words)] }
+        return [.log(line + "its process is ended"), .quiesce(grace), .endProcess, .abandon(words)]
     }
 
     static func text(_ nanoseconds: UInt64) -> String {

@@ -46,6 +46,7 @@ struct LayerReader {
             let value: Located<String>
             switch name {
             case "kind": value = try word(pair.value, name, ManifestKeys.faultKinds)
+            case "signal": value = try word(pair.value, name, ManifestKeys.faultSignals)
             case "call": value = try word(pair.value, name, ManifestKeys.calls)
             case "at", "times", "seed", "layer":
                 let number: Located<UInt64> = try scalars.integer(pair.value, name, (name == "at" || name == "times" ? 1 : 0)...UInt64(Int64.max))

@@ -8,9 +8,10 @@ enum ManifestKeys {
     /// The layers there are, and the parameters of each.
     static let layers: [String: [String]] = [
         "validate": [], "trace": ["file"], "record": ["file"],
-        "fault": ["kind", "call", "at", "rate", "times", "seed", "for", "code", "layer"],
+        "fault": ["kind", "call", "at", "rate", "times", "seed", "for", "code", "layer", "signal"],
     ]
     static let faultKinds = ["drop", "delay", "duplicate", "corrupt", "fail", "hang", "die"]
+    static let faultSignals = ["abort", "segv", "kill", "stop"]
     /// The calls of the contract, as layers name them.
     static let calls = [
         "describe", "open", "info", "health", "quiesce", "close", "allocate", "import_memory", "export_memory", "release_buffer", "write", "read", "map",

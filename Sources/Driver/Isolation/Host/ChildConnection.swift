@@ -268,6 +268,13 @@ final class ChildConnection: @unchecked Sendable {
         latch.look { if !isReaped { kill(process, SIGKILL) } }
     }
 
+    /// Sends the child a signal, as the system would; nothing when it has ended.
+    /// - Parameter waits: until the child has ended, for a signal that ends it; not on the thread of a callback.
+    func send(_ signal: Int32, waits: Bool) {
+        latch.look { if !isReaped { kill(process, signal) } }
+        if waits { latch.wait { isReaped } }
+    }
+
     /// Lets the child end by itself, ends it if it does not, and waits until it has.
     func shutDown() {
         doomed.withLock { if $0 == nil { $0 = "it was closed" } }

@@ -57,6 +57,8 @@ final class IsolatedDriver: @unchecked Sendable {
 
     /// The child's process; nil while none runs.
     var process: Int32? { state.withLock { $0.connection?.isGone == false ? $0.connection?.process : nil } }
+    /// Sends the child that runs a signal and may wait until it has ended; nothing while none runs.
+    func send(_ signal: Int32, waits: Bool) { state.withLock { $0.connection }?.send(signal, waits: waits) }
     /// How the child ended; nil while it runs, and before it was started.
     var failure: String? { state.withLock { $0.connection?.failure } }
     /// Of the child; for tests.
