@@ -33,19 +33,32 @@ class Server:
     """A server as a process; it listens on loopback."""
 
     def __init__(self, name, command, port, threads):
-        self.name, self.port = name, port
-        self.process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={**os.environ, "BATON_THREADS": str(threads)})
-        self.await_ready()
+        self.name, self.port, self.command, self.threads = name, port, command, threads
+        self.start()
         with urllib.request.urlopen(self.url + "/v1/models") as answer:
             self.model = json.load(answer)["data"][0]["id"]
+
+    def start(self):
+        self.process = subprocess.Popen(
+            self.command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={**os.environ, "BATON_THREADS": str(self.threads)})
+        self.await_ready()
+
+    def restart(self):
+        """Seconds from the start of its process, after one that has just ended, to the end of an answer of one token."""
+        self.stop()
+        began = time.monotonic()
+        self.start()
+        body = json.dumps({"model": self.model, "prompt": "Hello", "max_tokens": 1, "temperature": 0}).encode()
+        with urllib.request.urlopen(urllib.request.Request(self.url + "/v1/completions", body, {"content-type": "application/json"})) as answer:
+            json.load(answer)
+        return time.monotonic() - began
 
     @property
     def url(self):
         return f"http://127.0.0.1:{self.port}"
 
     def await_ready(self):
-        for _ in range(1200):
+        for _ in range(12000):
             if self.process.poll() is not None:
                 raise RuntimeError(f"{self.name} ended with {self.process.returncode} before it was ready")
             try:
@@ -53,7 +66,7 @@ class Server:
                     if answer.status == 200:
                         return
             except OSError:
-                time.sleep(0.1)
+                time.sleep(0.01)
         self.stop()
         raise RuntimeError(f"{self.name} did not become ready")
 
@@ -268,15 +281,18 @@ def main():
     try:
         loads, stalls = measure(given, servers)
         memory = {server.name: server.peak_memory() for server in servers}
+        restarts = {server.name: [server.restart() for _ in range(5)] for server in servers}
     finally:
         for server in servers:
             server.stop()
     title = f"{re.sub(r' +', ' ', processor())}, {given.threads} threads, {os.path.basename(given.model)}; medians of {given.repeats} turns"
     text = title + "\n\n" + table(loads, stalls) + "\n\npeak memory: " + ", ".join(f"{name} {size / 1e6:.0f} MB" for name, size in memory.items())
+    text += "\n\nfrom the start of a process, files in the page cache, to an answer of one token: " + ", ".join(
+        f"{name} {statistics.median(times):.2f} s ({min(times):.2f}-{max(times):.2f})" for name, times in restarts.items())
     print(text)
     os.makedirs(given.out, exist_ok=True)
     with open(f"{given.out}/serve.json", "w") as file:
-        json.dump({"processor": processor(), "threads": given.threads, "loads": loads, "stalls": stalls, "peak_memory": memory}, file, indent=1)
+        json.dump({"processor": processor(), "threads": given.threads, "loads": loads, "stalls": stalls, "peak_memory": memory, "restart_s": restarts}, file, indent=1)
     with open(f"{given.out}/serve.svg", "w") as file:
         file.write(draw(loads, title))
     with open(f"{given.out}/serve.md", "w") as file:

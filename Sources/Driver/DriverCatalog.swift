@@ -23,6 +23,8 @@ public final class DriverCatalog: Sendable {
         var layered: [Layered: DriverLibrary] = [:]
         /// By candidate and label, as long as somebody uses them: a child goes with its last device.
         var isolated: [String: Isolated] = [:]
+        /// The same of isolated ones with layers.
+        var layeredIsolated: [Layered: Isolated] = [:]
     }
 
     private struct Isolated: Sendable { weak var library: DriverLibrary? }
@@ -120,10 +122,11 @@ public final class DriverCatalog: Sendable {
         guard !all.isEmpty else { return library }
         let key = Layered(path: library.path, device: label, layers: all, isIsolated: isolation != nil)
         let result: Result<DriverLibrary, DriverError> = state.withLock { state in
-            if let there = state.layered[key] { return .success(there) }
+            if let there = state.layered[key] ?? state.layeredIsolated[key]?.library { return .success(there) }
             do throws(DriverError) {
                 let made = try DriverLibrary(layering: library, label: label, layers: all, logger: host.logger)
-                state.layered[key] = made
+                // A catalog lives as long as the drivers of this process; a child goes with the last that uses it.
+                if isolation == nil { state.layered[key] = made } else { state.layeredIsolated[key] = Isolated(library: made) }
                 return .success(made)
             } catch { return .failure(error) }
         }

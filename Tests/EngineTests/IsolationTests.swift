@@ -72,6 +72,20 @@ struct IsolationTests {
         #expect(failing.placement.decode.parts.first?.library.isolated?.starts == 2)
     }
 
+    @Test("a child goes with its engine, whatever layers stand around it, and however often it was started", arguments: [
+        [], [LayerName(.validate, [])], [LayerName(.fault, [("kind", "die"), ("call", "read"), ("at", "3"), ("signal", "kill")])],
+    ])
+    func goes(layers: [LayerName]) throws {
+        var process: Int32?
+        do {
+            let device = StageDevices.Named(label: "a", driver: "cpu", layers: layers, isolation: Self.isolation())
+            let engine = try Engines.open(prefill: [device], decode: [device])
+            _ = try engine.run(Self.request(Golden.prompts[0].ids))
+            process = try #require(engine.placement.decode.parts.first?.library.isolated).process
+        }
+        #expect(kill(try #require(process), 0) != 0)
+    }
+
     @Test("a child whose crash budget is used up gives a typed error in one line; the next engine works")
     func staysDown() throws {
         var isolation = Self.isolation()

@@ -59,14 +59,15 @@ final class ServeProcess: @unchecked Sendable {
     /// Descriptors that it has open when nobody is connected.
     private(set) var idleDescriptors = 0
 
-    init() throws {
+    /// - Parameter options: more of the command line.
+    init(_ options: [String] = []) throws {
         folder = try Self.scratch()
         token = try Self.output(["keys", "add", folder + "/keys.json", "alice"]).trimmingCharacters(in: .newlines)
         process.executableURL = URL(fileURLWithPath: Self.path)
         process.arguments = [
             "serve", folder + "/one.yaml", "--port", "0", "--keys", folder + "/keys.json", "--model-id", "tiny", "--max-sequences", "4", "--kv-tokens", "2048",
             "--max-body-bytes", "65536", "--quiet",
-        ]
+        ] + options
         let pipe = Pipe()
         process.standardOutput = pipe
         process.standardInput = FileHandle.nullDevice
