@@ -46,6 +46,14 @@ struct LoadClientTests {
         #expect(records.map(\.failure) == [nil, nil, nil])
     }
 
+    @Test("nor are several that it has closed, one after another")
+    func allClosedMeanwhile() async throws {
+        let good = Self.answer(Self.token + Self.end)
+        // Connections that end without an answer to what comes in, as kept ones do that the server has given up.
+        let records = try await run([[], [], [], [good]], requests: 1)
+        #expect(records.map(\.failure) == [nil])
+    }
+
     @Test("where nobody listens, that is said")
     func nobody() async throws {
         let server = try ScriptedServer([])

@@ -7,10 +7,12 @@ import NIOHTTP1
 public final class LoadClient: Sendable {
     public let target: LoadTarget
     private let http: HTTPClient
+    private let connections: Int
 
     /// - Parameter connections: that may be open at once; no request waits for another below it.
     public init(_ target: LoadTarget, connections: Int) {
         self.target = target
+        self.connections = max(1, connections)
         var settings = HTTPClient.Configuration()
         settings.redirectConfiguration = .disallow
         settings.httpVersion = .http1Only
@@ -47,15 +49,16 @@ public final class LoadClient: Sendable {
         return record
     }
 
-    /// The head of the answer. A kept connection that the server has closed meanwhile is no failure of the server's: the request goes out once more.
+    /// The head of the answer. A kept connection that the server has closed meanwhile is no failure of the server's: the request goes out once more, as often as
+    /// there can be such connections, for a server may have closed them all.
     private func answer(to request: HTTPClientRequest) async throws -> HTTPClientResponse {
         let deadline = NIODeadline.now() + .nanoseconds(Int64(target.timeout))
-        do { return try await http.execute(request, deadline: deadline) } catch {
-            guard Self.kind(error) == .cut else { throw error }
+        for _ in 0..<connections {
             do { return try await http.execute(request, deadline: deadline) } catch {
-                throw Self.kind(error) == .cut ? LoadFailure.unreachable : error
+                guard Self.kind(error) == .cut else { throw error }
             }
         }
+        do { return try await http.execute(request, deadline: deadline) } catch { throw Self.kind(error) == .cut ? LoadFailure.unreachable : error }
     }
 
     /// The models that the server lists.
