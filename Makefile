@@ -62,7 +62,7 @@ test-page: setup
 # Fuzzing with libFuzzer, each target for SECONDS_EACH; needs the fuzzer that comes with Swift for Linux. `make test` runs seeded inputs instead.
 FUZZ = .build/fuzz
 SECONDS_EACH ?= 60
-FUZZ_TARGETS = gguf manifest driver-manifest elf attestation
+FUZZ_TARGETS = gguf manifest driver-manifest elf attestation child
 
 fuzz: setup
 	swift build --product baton-fuzz

@@ -5,7 +5,7 @@ import Pipeline
 
 /// Code that takes bytes from outside. Each target must end, whatever it is given, with a value or with a typed error of one line.
 public enum FuzzTarget: String, CaseIterable, Sendable {
-    case gguf, manifest, driverManifest = "driver-manifest", elf, attestation
+    case gguf, manifest, driverManifest = "driver-manifest", elf, attestation, child
 
     /// Gives `bytes` to the target; traps where what comes back breaks a promise.
     public func run(_ bytes: [UInt8]) {
@@ -15,6 +15,7 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
         case .driverManifest: Self.driverManifest(bytes)
         case .elf: Self.elf(bytes)
         case .attestation: Self.attestation(bytes)
+        case .child: Self.child(bytes)
         }
     }
 
@@ -67,6 +68,14 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
             precondition(again == value && again.text == value.text, "the canonical form is not canonical")
             _ = try Attestation(reading: value, of: "f.json")
         } catch { check(error.description) }
+    }
+}
+
+extension FuzzTarget {
+    /// A frame of the protocol between host and child, in either direction; the first byte says what it is read as.
+    private static func child(_ bytes: [UInt8]) {
+        guard let first = bytes.first, let frame = WireFrame(rawValue: first % UInt8(WireFrame.allCases.count)) else { return }
+        do throws(WireError) { try frame.read(Array(bytes.dropFirst())) } catch { check(error.description) }
     }
 }
 

@@ -1,3 +1,5 @@
+import Driver
+
 /// What fuzzing begins with, beside real files: small inputs that are sound, and words of each format.
 extension FuzzTarget {
     public var seeds: [[UInt8]] {
@@ -7,6 +9,7 @@ extension FuzzTarget {
         case .driverManifest:
             [Array(#"{"name":"acme","library":"libbaton-acme.so","abi":{"min":"1.0","max":"1.1"},"sha256":"\#(String(repeating: "ab", count: 32))","capabilities":["baton.kv"],"devices":["One"],"signature":{"key":"ed25519:AAAA","value":"AAAA"}}"#.utf8)]
         case .elf: [Self.smallLibrary]
+        case .child: [[WireFrame.setup.rawValue] + WireFrame.soundSetup] + WireFrame.allCases.map { [$0.rawValue] + [UInt8](repeating: 1, count: 96) }
         case .attestation:
             [Array(#"{"document":{"format":"baton-attestation-1","nonce":"00ff","time":"2026-01-01T00:00:00Z","list":[1,-2,null,true,"\u00e9\n"]},"signature":{"algorithm":"Ed25519","key":"ed25519:AAAA","value":"AAAA"}}"#.utf8)]
         }
@@ -18,6 +21,7 @@ extension FuzzTarget {
         case .manifest: ["baton: 1", "model: ", "devices", "stages", "prefill", "decode", "foreign", "&a ", "*a", "<<: ", "!!binary ", "? ", "- ", "{", "[", "\"", "|\n", "\u{FEFF}", "\n  ", "1e999", ".nan"]
         case .driverManifest, .attestation: ["{", "[", "\"", "\\u0000", "\\ud800", "1e400", "null", "-0", "18446744073709551616", "\"signature\":", "\"document\":"]
         case .elf: ["Baton", "GNU", "\u{7F}ELF"]
+        case .child: ["\u{1}\0\0\0", "\u{7F}\u{7F}\u{7F}\u{7F}", "hash", "signature", "ed25519:AAAA", "/a"]
         }
     }
 

@@ -7,14 +7,14 @@ import Testing
 /// Seeded fuzzing of all that takes bytes from outside: no crash, no hang, no unbounded memory. `make fuzz` goes on for longer.
 @Suite("Fuzzing")
 struct FuzzTests {
-    private static let counts: [FuzzTarget: Int] = [.gguf: 15_000, .manifest: 40_000, .driverManifest: 60_000, .elf: 80_000, .attestation: 60_000]
+    private static let counts: [FuzzTarget: Int] = [.gguf: 15_000, .manifest: 40_000, .driverManifest: 60_000, .elf: 80_000, .attestation: 60_000, .child: 80_000]
 
     /// Real files to begin with, where there are any.
     private static func files(_ target: FuzzTarget, _ folder: TemporaryFolder) throws -> [String] {
         switch target {
         case .manifest: ["aggregated", "disaggregated", "split", "foreign"].map { "\(SharedLibrary.root)/Examples/\($0).yaml" }
         case .elf: Tool.cc == nil ? [] : [try SharedLibrary.driver("old", in: folder)]
-        case .driverManifest, .attestation, .gguf: []
+        case .driverManifest, .attestation, .gguf, .child: []
         }
     }
 

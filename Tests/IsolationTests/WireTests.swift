@@ -85,23 +85,7 @@ struct WireTests {
             var bytes = dice.bytes(dice.below(300))
             // Small numbers get further in than large ones.
             for index in bytes.indices where round % 3 != 0 && dice.below(3) > 0 { bytes[index] = UInt8(dice.below(4)) }
-            read(bytes, round % 8)
-        }
-    }
-
-    private func read(_ bytes: [UInt8], _ what: Int) {
-        var reader = WireReader(bytes)
-        let arena = Arena()
-        let none = { (_: UInt64) throws(WireError) -> OpaquePointer? in nil }
-        switch what {
-        case 0: _ = try? ChildSetup(from: &reader)
-        case 1: _ = try? EntryReply(&reader)
-        case 2: _ = try? reader.takeProgram(in: arena, handle: none)
-        case 3: _ = try? reader.takeBatch(in: arena, handle: none)
-        case 4: _ = try? reader.takeSync(in: arena, handle: none)
-        case 5: _ = try? reader.takeDeviceInfo()
-        case 6: _ = try? reader.takeOptions(in: arena)
-        default: _ = try? reader.take(struct: baton_memory.self, in: arena)
+            try? WireFrame.allCases[round % WireFrame.allCases.count].read(bytes)
         }
     }
 }

@@ -1,5 +1,5 @@
 @testable import Engine
-import Driver
+@testable import Driver
 import Foundation
 import Model
 import TestKit
@@ -11,7 +11,20 @@ struct FaultProofTests {
     /// Where a device fails, and how: a `fault` layer around it.
     enum Place: String, CaseIterable, Sendable {
         case prefill, export, arrival, decode
+        /// The process of an isolated device ends.
+        case prefillDeath, exportDeath, arrivalDeath, decodeDeath
 
+        var isDeath: Bool { rawValue.hasSuffix("Death") }
+        private func death(_ call: String, _ at: Int) -> [LayerName] {
+            [LayerName(.fault, [("kind", "die"), ("call", call), ("at", "\(at)"), ("signal", "kill")])]
+        }
+        /// Of the device whose process ends.
+        func isolation(_ stage: String) -> Isolation? {
+            guard isDeath, (stage == "prefill") == (self == .prefillDeath || self == .exportDeath) else { return nil }
+            var isolation = TestDrivers.isolation()
+            isolation.restart.firstPause = 1_000_000
+            return isolation
+        }
         private func layer(_ call: String, _ at: Int) -> [LayerName] {
             [LayerName(.fault, [("kind", "fail"), ("call", call), ("at", "\(at)"), ("times", "3")])]
         }
@@ -21,6 +34,10 @@ struct FaultProofTests {
             case .export: (layer("kv_export", 3), [])
             case .arrival: ([], layer("kv_import", 3))
             case .decode: ([], layer("submit", 6))
+            case .prefillDeath: (death("submit", 2), [])
+            case .exportDeath: (death("kv_export", 3), [])
+            case .arrivalDeath: ([], death("kv_import", 3))
+            case .decodeDeath: ([], death("submit", 6))
             }
         }
     }
@@ -30,7 +47,7 @@ struct FaultProofTests {
     private static func engine(_ place: Place?, recomputes: Bool = true) throws -> ServingEngine {
         func devices(_ stage: String, _ label: String, _ layers: [LayerName]) -> StageDevices {
             // A dtype of its own, so that KV really travels.
-            StageDevices(stage: stage, devices: [.init(label: label, driver: "cpu", options: stage == "prefill" ? ["kv_dtype": "f32"] : [:], layers: layers)])
+            StageDevices(stage: stage, devices: [.init(label: label, driver: "cpu", options: stage == "prefill" ? ["kv_dtype": "f32"] : [:], layers: layers, isolation: place?.isolation(stage))])
         }
         let placement = try Placement(
             model: TestModel.open(), prefill: devices("prefill", "a", place?.layers.prefill ?? []), decode: devices("decode", "b", place?.layers.decode ?? []),
@@ -84,7 +101,7 @@ struct FaultProofTests {
         return false
     }
 
-    @Test("a device that fails in prefill, in handoff or in decode: every request ends in its text or in a typed error, and the server goes on", arguments: Place.allCases, [true, false])
+    @Test("a device that fails in prefill, in handoff or in decode, or whose process ends there: every request ends in its text or in a typed error, and the server goes on", arguments: Place.allCases, [true, false])
     func fails(place: Place, recomputes: Bool) async throws {
         let alone = try await Self.unharmed.value
         let engine = try Self.engine(place, recomputes: recomputes)
@@ -99,7 +116,9 @@ struct FaultProofTests {
                 }
                 return try await group.reduce(0) { $0 + ($1 ? 1 : 0) }
             }
-            if recomputes, place != .decode { #expect(right == 8) } else { #expect(right < 8) }
+            if recomputes, place != .decode { #expect(right == 8) } else if !place.isDeath { #expect(right < 8) }
+            let starts = (engine.placement.prefill.parts + engine.placement.decode.parts).compactMap { $0.library.isolated?.starts }
+            #expect(starts == (place.isDeath ? [2] : []))
             if place == .prefill {
                 let strict = try await server.post("/v1/completions", Self.body("Hi", streams: false), ["x-baton-route-mode": "require_disaggregated"])
                 #expect(strict.status == 503 && Int(strict.headers["retry-after"] ?? "") ?? 0 > 0 && strict.error["code"] as? String == "service_unavailable")

@@ -2,23 +2,27 @@ import BuildKit
 import TestKit
 import Testing
 
-/// `baton serve` over TLS, with a certificate made for the test and a client that is not ours.
-@Suite(
-    .enabled(if: TestModel.path != nil && ServeProcess.isThere && TLSTests.openssl != nil && TLSTests.curl != nil, "the model, the command, openssl or curl is not there"))
-struct TLSTests {
+/// What makes a certificate, and a client.
+private enum TLSTools {
     static let openssl = Tool(named: "openssl")
     static let curl = Tool(named: "curl")
+    static var areThere: Bool { openssl != nil && curl != nil }
+}
 
+/// `baton serve` over TLS, with a certificate made for the test and a client that is not ours.
+@Suite(
+    .enabled(if: TestModel.path != nil && ServeProcess.isThere && TLSTools.areThere, "the model, the command, openssl or curl is not there"))
+struct TLSTests {
     /// A certificate that vouches for itself, for loopback.
     private static func makeCertificate(_ certificate: String, _ key: String) throws {
-        try #require(openssl).check([
+        try #require(TLSTools.openssl).check([
             "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", certificate, "-days", "2", "-subj", "/CN=localhost",
             "-addext", "subjectAltName=IP:127.0.0.1",
         ])
     }
 
     private static func ask(_ arguments: [String]) async throws -> Tool.Output {
-        try await Wire.blocking { try #require(curl).run(["--silent", "--show-error", "--max-time", "60"] + arguments) }
+        try await Wire.blocking { try #require(TLSTools.curl).run(["--silent", "--show-error", "--max-time", "60"] + arguments) }
     }
 
     @Test("a client that trusts the certificate is answered over TLS; one that does not, and one that speaks without TLS, are not")
