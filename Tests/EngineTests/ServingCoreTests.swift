@@ -30,7 +30,8 @@ struct ServingCoreTests {
     private static func token(_ core: ServingCore, _ session: Session?, _ width: Int) -> Schedule.Outcome.Kind {
         var row = [Float](repeating: 0, count: width)
         row[2] = 1
-        guard let session, let kind = try? session.sample(&row, canBeTakenBack: false) else { return .computed }
+        let kind = row.withUnsafeMutableBufferPointer { row in try? session?.sample(row, canBeTakenBack: false) }
+        guard let session, let kind else { return .computed }
         core.deliver(session)
         return kind
     }
