@@ -97,9 +97,11 @@ public final class Server: Sendable {
             let key = try NIOSSLPrivateKey(file: files.key, format: .pem)
             var tls = TLSConfiguration.makeServerConfiguration(certificateChain: chain, privateKey: .privateKey(key))
             tls.minimumTLSVersion = .tlsv12
+            // Whether they go together is known now and not at the first connection.
+            _ = try NIOSSLContext(configuration: tls)
             return try .tls(.http1(configuration: http), tlsConfiguration: tls)
         } catch {
-            throw ServerError("TLS cannot be set up from \(files.certificate) and \(files.key): \(error); give a PEM chain and its PEM key")
+            throw ServerError("TLS cannot be set up from \(files.certificate) and \(files.key): \(error); give a PEM chain and the PEM key that goes with its first certificate")
         }
     }
 }
