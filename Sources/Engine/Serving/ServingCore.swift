@@ -3,8 +3,6 @@ final class ServingCore: @unchecked Sendable {
     enum Command {
         case run(Schedule.BatchPlan)
         case close(Schedule.ID)
-        /// To see whether its device is still there: others had to do with it and could not.
-        case look
     }
 
     private let bell = Bell()
@@ -90,15 +88,6 @@ final class ServingCore: @unchecked Sendable {
 
     // MARK: from the stages' threads
 
-    /// Has the stage's thread see whether its device was lost while it had nothing to run.
-    func look(at stage: Int) {
-        bell.locked {
-            for case .look in commands[stage] { return }
-            commands[stage].append(.look)
-            bell.ring()
-        }
-    }
-
     /// What the stage is to do next; blocks until there is something, nil when the engine closes.
     func next(_ stage: Int) -> Command? {
         let (command, begun) = bell.locked { () -> (Command?, [Session]) in
@@ -174,8 +163,6 @@ final class ServingCore: @unchecked Sendable {
         let now = WallClock.now
         var endings: [() -> Void] = []
         var rings = false
-        // A batch that was sent to a device before it was opened anew is not run: the schedule plans it again.
-        if case .stageReset(let stage, _, _) = event { commands[stage].removeAll { if case .run = $0 { true } else { false } } }
         for action in schedule.step(event, now: now) {
             switch action {
             case .admitted(let id, let admission):

@@ -7,8 +7,6 @@ final class StageRunner: @unchecked Sendable {
     struct Way {
         var links: [HandoffLink]
         var decode: OpenStage
-        /// The number of `decode`.
-        var index: Int
     }
 
     let index: Int
@@ -51,7 +49,6 @@ final class StageRunner: @unchecked Sendable {
             switch command {
             case .run(let plan): run(plan)
             case .close(let id): core.handle(.handoffClosed(id, lost: abandon(id)))
-            case .look: if stage.isLost { reopen(after: EngineError(.driver, "device \(device) was lost while KV was on its way to it")) }
             }
         }
         for id in Array(handoffs.keys) { _ = abandon(id) }
@@ -80,15 +77,18 @@ final class StageRunner: @unchecked Sendable {
             count(plan, run, ended &- began, &carried)
             try finish(plan, carried)
         } catch {
-            guard !stage.isLost else { return reopen(after: error) }
-            let lost = plan.items.map(\.id).filter(abandon)
-            core.handle(.batchFailed(stage: index, error, lost: Set(lost)))
+            var lost: Set<Schedule.ID> = []
+            guard stage.isLost else {
+                for item in plan.items where abandon(item.id) { lost.insert(item.id) }
+                return core.handle(.batchFailed(stage: index, error, lost: lost))
+            }
+            for id in Array(handoffs.keys) where abandon(id) { lost.insert(id) }
+            reopen(after: error, lost)
         }
     }
 
     /// The device went with its driver's process: it is opened anew, and what it held is computed again or ends, as the schedule says.
-    private func reopen(after error: EngineError) {
-        let lost = Set(Array(handoffs.keys).filter(abandon))
+    private func reopen(after error: EngineError, _ lost: Set<Schedule.ID>) {
         do throws(EngineError) {
             try stage.reopen()
             core.handle(.stageReset(stage: index, error, lost: lost))
@@ -126,14 +126,7 @@ final class StageRunner: @unchecked Sendable {
         handoff.close()
         core.count(handoff.figures, adopted: false)
         report(handoff, id)
-        lookAtDecode(id)
         return handoff.isLost
-    }
-
-    /// Where KV could not go because the device there is lost, its own thread is told: it may have nothing to run that would tell it.
-    private func lookAtDecode(_ id: Schedule.ID) {
-        guard let pair = core.session(id)?.admission?.pair, let way = ways[pair], way.decode.isLost else { return }
-        core.look(at: way.index)
     }
 
     private func report(_ handoff: Handoff, _ id: Schedule.ID) {
