@@ -10,7 +10,7 @@ final class PagesAhead: Sendable {
     private let start: UInt
     private let count: Int
     /// What keeps the mapping for as long as a piece of work is about.
-    private let keep: @Sendable () -> Void
+    private let owner: any AnyObject & Sendable
     private let made = Atomic<Int>(0)
     private let stop = Stop()
     private let thread = SubmissionQueue(depth: 2)
@@ -21,10 +21,10 @@ final class PagesAhead: Sendable {
     private static let distance = 64 << 20
     private static let piece = 2 << 20
 
-    init(base: UnsafeMutableRawPointer, count: Int, keep: @escaping @Sendable () -> Void) {
+    init(base: UnsafeMutableRawPointer, count: Int, owner: any AnyObject & Sendable) {
         start = UInt(bitPattern: base)
         self.count = count
-        self.keep = keep
+        self.owner = owner
     }
 
     /// The first `bytes` are in use. Returns at once.
@@ -33,10 +33,10 @@ final class PagesAhead: Sendable {
         let (from, to) = (max(made.load(ordering: .relaxed), bytes), min(count, bytes + min(Self.distance, 2 * bytes)))
         guard to - from >= Self.piece, from < to else { return }
         // What cannot be queued now is asked for again with the next batch.
-        guard (try? thread.enqueue(waits: [], work: { [start, keep, stop] () throws(DriverFailure) in
-            Self.make(start, from..<to) { stop.isSet.load(ordering: .relaxed) }
-            keep()
-            return Times.wall(since: Clock.now())
+        guard (try? thread.enqueue(waits: [], work: { [start, owner, stop] () throws(DriverFailure) in
+            let began = Clock.now()
+            withExtendedLifetime(owner) { Self.make(start, from..<to) { stop.isSet.load(ordering: .relaxed) } }
+            return Times.wall(since: began)
         }, signals: [])) != nil else { return }
         made.store(to, ordering: .relaxed)
     }

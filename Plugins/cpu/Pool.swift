@@ -29,7 +29,7 @@ final class Pool: PoolImplementation, @unchecked Sendable {
         base = box.memory.base
         storage = .own(box)
         self.reserved = reserved
-        ahead = PagesAhead(base: box.memory.base, count: bytes) { _ = box }
+        ahead = PagesAhead(base: box.memory.base, count: bytes, owner: box)
     }
 
     /// Over storage that another device shares and keeps.

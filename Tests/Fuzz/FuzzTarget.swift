@@ -69,9 +69,7 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
             _ = try Attestation(reading: value, of: "f.json")
         } catch { check(error.description) }
     }
-}
 
-extension FuzzTarget {
     /// A frame of the protocol between host and child, in either direction; the first byte says what it is read as.
     private static func child(_ bytes: [UInt8]) {
         guard let first = bytes.first, let frame = WireFrame(rawValue: first % UInt8(WireFrame.allCases.count)) else { return }

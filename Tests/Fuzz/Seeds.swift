@@ -9,7 +9,7 @@ extension FuzzTarget {
         case .driverManifest:
             [Array(#"{"name":"acme","library":"libbaton-acme.so","abi":{"min":"1.0","max":"1.1"},"sha256":"\#(String(repeating: "ab", count: 32))","capabilities":["baton.kv"],"devices":["One"],"signature":{"key":"ed25519:AAAA","value":"AAAA"}}"#.utf8)]
         case .elf: [Self.smallLibrary]
-        case .child: [[WireFrame.setup.rawValue] + WireFrame.soundSetup] + WireFrame.allCases.map { [$0.rawValue] + [UInt8](repeating: 1, count: 96) }
+        case .child: [[WireFrame.setup.rawValue] + Self.setup] + WireFrame.allCases.map { [$0.rawValue] + [UInt8](repeating: 1, count: 96) }
         case .attestation:
             [Array(#"{"document":{"format":"baton-attestation-1","nonce":"00ff","time":"2026-01-01T00:00:00Z","list":[1,-2,null,true,"\u00e9\n"]},"signature":{"algorithm":"Ed25519","key":"ed25519:AAAA","value":"AAAA"}}"#.utf8)]
         }
@@ -27,6 +27,14 @@ extension FuzzTarget {
 
     private static func little(_ value: UInt64, _ width: Int) -> [UInt8] { (0..<width).map { UInt8(truncatingIfNeeded: value >> UInt64($0 * 8)) } }
     private static func text(_ text: String) -> [UInt8] { little(UInt64(text.utf8.count), 8) + Array(text.utf8) }
+
+    /// What a child is told first.
+    private static var setup: [UInt8] {
+        var writer = WireWriter()
+        let search = DriverSearch(folders: ["/a", "/b"], files: ["/c/libbaton-x.so"], added: ["/d"], select: ["x*"], disable: ["y"])
+        ChildSetup(path: "/a/libbaton-x.so", search: search, workers: 3, memoryBytes: 9, processors: 2, processorSeconds: 4).put(to: &writer)
+        return writer.bytes
+    }
 
     /// A GGUF of one layer with 32 channels, and a vocabulary of four.
     private static var smallModel: [UInt8] {

@@ -23,12 +23,4 @@ package enum WireFrame: UInt8, CaseIterable, Sendable {
         case .deviceInfo: _ = try reader.takeDeviceInfo()
         }
     }
-
-    /// A sound setup, to begin fuzzing with.
-    package static var soundSetup: [UInt8] {
-        var writer = WireWriter()
-        let search = DriverSearch(folders: ["/a", "/b"], files: ["/c/libbaton-x.so"], added: ["/d"], select: ["x*"], disable: ["y"])
-        ChildSetup(path: "/a/libbaton-x.so", search: search, workers: 3, memoryBytes: 9, processors: 2, processorSeconds: 4).put(to: &writer)
-        return writer.bytes
-    }
 }
