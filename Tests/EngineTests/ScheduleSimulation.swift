@@ -26,6 +26,10 @@ struct ScheduleSimulation {
     var failures = 0
     /// Percent of batches whose device is lost with all its KV, and opened anew.
     var resets = 0
+    /// Percent of handoffs during which the device they go to is lost, unnoticed by itself.
+    var vanishings = 0
+    private var gone: Set<Int> = []
+    private var reopening: [Int] = []
     /// How often each ledger's device was opened anew, and in which of its lives each block was last written.
     private var lives: [Int] = []
     private var written: [[UInt32: Int]] = []
@@ -54,7 +58,7 @@ struct ScheduleSimulation {
         written = schedule.ledgers.map { _ in [:] }
     }
 
-    var isIdle: Bool { running.isEmpty && closing.isEmpty && handing.isEmpty }
+    var isIdle: Bool { running.isEmpty && closing.isEmpty && handing.isEmpty && reopening.isEmpty }
 
     /// What a request's stream is when nothing disturbs it: each token a function of all before it.
     static func stream(_ arrival: Schedule.Arrival) -> [Int32] {
@@ -89,7 +93,7 @@ struct ScheduleSimulation {
 
     /// One thing that is under way ends.
     mutating func advance() {
-        let choices = running.count + closing.count + handing.count
+        let choices = running.count + closing.count + handing.count + reopening.count
         guard choices > 0 else { return step(.tick) }
         var pick = dice.below(choices)
         if pick < running.count { return end(running.remove(at: pick)) }
@@ -98,7 +102,10 @@ struct ScheduleSimulation {
             let (id, _) = closing.remove(at: pick)
             return step(.handoffClosed(id, lost: dice.chance(failures / 4)))
         }
-        let id = handing.remove(at: pick - closing.count)
+        pick -= closing.count
+        if pick >= handing.count { return open(reopening.remove(at: pick - handing.count)) }
+        let id = handing.remove(at: pick)
+        if let routed = routes[id], vanishes(routed.pair) { return step(.handoffFailed(id, EngineError(.handoff, "nobody took it"), lost: false)) }
         if dice.chance(failures) { return step(.handoffFailed(id, EngineError(.handoff, "lost"), lost: dice.chance(10))) }
         tentative.remove(id)
         if let carry = carried.removeValue(forKey: id) { for block in carry.blocks { written[carry.ledger][block] = carry.life } }
@@ -118,12 +125,16 @@ struct ScheduleSimulation {
         if dice.chance(failures) {
             return step(.batchFailed(stage: plan.stage, EngineError(.driver, "the device is gone"), lost: []))
         }
-        if resets > 0, dice.chance(resets) { return reset(plan.stage) }
+        if gone.contains(plan.stage) || resets > 0 && dice.chance(resets) { return reset(plan.stage) }
         var outcomes: [Schedule.Outcome] = []
         for item in plan.items {
             let ledger = schedule.stages[plan.stage].ledger
             for block in blocks(item.table, item.start..<item.start + item.tokens.count, ledger) { written[ledger][block] = lives[ledger] }
             var kind = Schedule.Outcome.Kind.computed
+            if let carry = item.carry, vanishes(carry.pair) {
+                outcomes.append(.init(item.id, .handoffFailed(EngineError(.handoff, "nobody took it"), lost: false)))
+                continue
+            }
             if item.wantsToken { kind = sample(item) }
             outcomes.append(.init(item.id, kind))
             if item.carry?.isLast == true { handing.append(item.id) }
@@ -137,7 +148,22 @@ struct ScheduleSimulation {
         return table[tokens.lowerBound / size..<(tokens.upperBound + size - 1) / size]
     }
 
+    /// Whether the device where a pair decodes is found gone as KV comes.
+    private mutating func vanishes(_ pair: Int) -> Bool {
+        let stage = schedule.pairs[pair].decode
+        if vanishings > 0, dice.chance(vanishings) { gone.insert(stage) }
+        guard gone.contains(stage) else { return false }
+        step(.stageLost(stage: stage))
+        return true
+    }
+
+    private mutating func open(_ stage: Int) {
+        if running.contains(where: { $0.stage == stage }) { wrongs.append("stage \(stage) is opened anew while it runs a batch") }
+        if gone.contains(stage) { reset(stage) } else { step(.stageSeen(stage: stage)) }
+    }
+
     private mutating func reset(_ stage: Int) {
+        gone.remove(stage)
         lives[schedule.stages[stage].ledger] += 1
         step(.stageReset(stage: stage, EngineError(.driver, "the device's process has ended"), lost: []))
     }
@@ -181,6 +207,7 @@ struct ScheduleSimulation {
             begin(plan)
             running.append(plan)
         case .closeHandoff(let id, let stage): closing.append((id, stage))
+        case .reopen(let stage): reopening.append(stage)
         case .preempted: preempted += 1
         case .recomputed(let id, _):
             recomputed += 1

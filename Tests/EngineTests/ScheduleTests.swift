@@ -94,6 +94,38 @@ struct ScheduleTests {
         #expect(preempted > 0, "nothing was lost, so that nothing was tried")
     }
 
+    @Test("a device that is lost while KV goes to it is opened anew though it runs nothing: every request ends, and none that came to no harm fails", arguments: [Shape.apart, .twoToOne], [false, true])
+    func vanishings(shape: Shape, recomputes: Bool) {
+        var failed = 0
+        for seed in 0..<16 as Range<UInt64> {
+            var play = ScheduleSimulation(Self.schedule(shape, blocks: 30 + Int(seed)) { $0.recomputes = recomputes }, seed: seed)
+            play.vanishings = 5 + Int(seed)
+            play.resets = Int(seed % 3)
+            var dice = Dice(seed ^ 0x77)
+            for id in 1...60 as ClosedRange<UInt64> {
+                play.arrive(Self.arrival(id, &dice))
+                for _ in 0..<dice.below(8) { play.advance() }
+                if dice.chance(10) { play.cancel(UInt64(1 + dice.below(Int(id)))) }
+            }
+            play.runDry()
+            (play.vanishings, play.resets) = (0, 0)
+            let errors = play.ended.values.compactMap { $0 }.filter { $0.kind != .busy && !$0.words.contains("never_fits") }
+            if recomputes { #expect(errors.isEmpty, "seed \(seed): \(errors.first?.words ?? "")") }
+            failed += errors.count
+            for id in 61...62 as ClosedRange<UInt64> {
+                var after = Schedule.Arrival(id: id, prompt: [1, 2, 3, 4, 5], maxTokens: 3)
+                after.mode = id == 61 ? .disaggregated : .aggregated
+                play.arrive(after)
+                play.runDry()
+                if case .some(.none) = play.ended[id] {} else { Issue.record("seed \(seed): \(id) was not served afterwards: \(String(describing: play.ended[id]))") }
+            }
+            #expect(play.wrongs.isEmpty, "seed \(seed): \(play.wrongs.prefix(3))")
+            #expect(play.ended.count == 62 && play.schedule.isIdle)
+            for ledger in play.schedule.ledgers { #expect(ledger.heldCount == 0, "seed \(seed): \(ledger.heldCount) blocks are held by nobody") }
+        }
+        if !recomputes { #expect(failed > 0, "nothing was lost, so that nothing was tried") }
+    }
+
     @Test("within a client and priority the first to come is the first to run; an idle client does not wait behind a busy one")
     func fair() {
         var play = ScheduleSimulation(Self.schedule(.together, blocks: 100, sequences: 1), seed: 1)

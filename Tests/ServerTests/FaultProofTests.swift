@@ -11,9 +11,8 @@ struct FaultProofTests {
     /// Where a device fails, and how: a `fault` layer around it.
     enum Place: String, CaseIterable, Sendable {
         case prefill, export, arrival, decode
-        /// The process of an isolated device ends. Not one that decodes while KV is on its way to it: without recomputing nothing runs there that would have it opened
-        /// anew, and with it the soak has such devices.
-        case prefillDeath, exportDeath, decodeDeath
+        /// The process of an isolated device ends.
+        case prefillDeath, exportDeath, arrivalDeath, decodeDeath
 
         var isDeath: Bool { rawValue.hasSuffix("Death") }
         private func death(_ call: String, _ at: Int) -> [LayerName] {
@@ -37,6 +36,7 @@ struct FaultProofTests {
             case .decode: ([], layer("submit", 6))
             case .prefillDeath: (death("submit", 2), [])
             case .exportDeath: (death("kv_export", 3), [])
+            case .arrivalDeath: ([], death("kv_import", 3))
             case .decodeDeath: ([], death("submit", 6))
             }
         }
@@ -61,6 +61,54 @@ struct FaultProofTests {
 
     private static func body(_ prompt: String, streams: Bool) -> String {
         #"{"model": "smol", "prompt": "\#(prompt)", "max_tokens": 8, "temperature": 0, "stream": \#(streams)}"#
+    }
+
+    /// How a prompt is asked about: by OpenAI's dialect or by Bedrock's, whole or as a stream.
+    private enum Asking: Int, CaseIterable {
+        case completion, completionStream, invoke, invokeStream
+
+        func ask(_ server: TestServer, _ prompt: String) async throws -> Reply {
+            let way = ["x-baton-route-mode": "disaggregated"]
+            switch self {
+            case .completion, .completionStream: return try await server.post("/v1/completions", body(prompt, streams: self == .completionStream), way)
+            case .invoke, .invokeStream:
+                let path = "/model/smol/invoke" + (self == .invoke ? "" : "-with-response-stream")
+                return try await server.post(path, #"{"prompt": "\#(prompt)", "max_gen_len": 8, "temperature": 0}"#, way)
+            }
+        }
+
+        /// The text that came; nil where the request ended in an error, which must be of the dialect's shape.
+        func text(_ reply: Reply, _ words: String) -> String? {
+            #expect(reply.status == 200 || reply.status >= 500, "\(words): \(reply.status)")
+            switch self {
+            case .completion, .completionStream:
+                let failure = reply.events.compactMap { $0["error"] as? [String: Any] }.first ?? (reply.status == 200 ? nil : reply.error)
+                guard let failure else { return LoadProofTests.text(reply) }
+                #expect(failure["type"] as? String == "server_error" && (failure["message"] as? String)?.isEmpty == false, "\(words): \(failure)")
+                return nil
+            case .invoke, .invokeStream:
+                guard reply.status == 200 else {
+                    let name = reply.headers["x-amzn-errortype"]
+                    #expect(name == "InternalServerException" || name == "ServiceUnavailableException", "\(words): \(name ?? "no name")")
+                    #expect((reply.json["message"] as? String)?.isEmpty == false, "\(words)")
+                    return nil
+                }
+                if self == .invoke { return reply.json["generation"] as? String }
+                if reply.raw.contains(":exception-type") {
+                    #expect(reply.raw.contains("modelStreamErrorException"), "\(words)")
+                    return nil
+                }
+                return Self.generations(reply.raw)
+            }
+        }
+
+        /// Of the chunks of an event stream, of which all but their JSON is passed over.
+        private static func generations(_ raw: String) -> String {
+            raw.matches(of: /"bytes":"([A-Za-z0-9+\/=]+)"/).compactMap { match in
+                let chunk = Data(base64Encoded: String(match.1)).flatMap { try? JSONSerialization.jsonObject(with: $0) } as? [String: Any]
+                return chunk?["generation"] as? String
+            }.joined()
+        }
     }
 
     private static let unharmed = Task { try await alone() }
@@ -89,16 +137,11 @@ struct FaultProofTests {
         #expect(!used.isEmpty && used.allSatisfy { $0.hasSuffix(" 0") }, "\(used)")
     }
 
-    /// Whether it ended in one of those texts; else it must be an error in OpenAI's shape.
-    private static func isRight(_ reply: Reply, _ texts: Set<String>, _ words: String) -> Bool {
-        let failure = reply.events.compactMap { $0["error"] as? [String: Any] }.first ?? (reply.status == 200 ? nil : reply.error)
-        guard let failure else {
-            #expect(texts.contains(LoadProofTests.text(reply)), "\(words): \(reply.body.prefix(300))")
-            return true
-        }
-        #expect(reply.status == 200 || reply.status >= 500, "\(words): \(reply.status)")
-        #expect(failure["type"] as? String == "server_error" && (failure["message"] as? String)?.isEmpty == false, "\(words): \(failure)")
-        return false
+    /// Whether it ended in one of those texts; else it must be an error in its dialect's shape.
+    private static func isRight(_ reply: Reply, _ asking: Asking, _ texts: Set<String>, _ words: String) -> Bool {
+        guard let text = asking.text(reply, words) else { return false }
+        #expect(texts.contains(text), "\(words): \(reply.body.prefix(300))")
+        return true
     }
 
     @Test("a device that fails in prefill, in handoff or in decode, or whose process ends there: every request ends in its text or in a typed error, and the server goes on", arguments: Place.allCases, [true, false])
@@ -110,8 +153,8 @@ struct FaultProofTests {
             let right = try await withThrowingTaskGroup(of: Bool.self) { group in
                 for (number, prompt) in Self.prompts.enumerated() {
                     group.addTask {
-                        let reply = try await server.post("/v1/completions", Self.body(prompt, streams: number % 2 == 0), ["x-baton-route-mode": "disaggregated"])
-                        return Self.isRight(reply, alone[number], "\(place), request \(number)")
+                        let asking = Asking.allCases[number % 4]
+                        return Self.isRight(try await asking.ask(server, prompt), asking, alone[number], "\(place), request \(number), \(asking)")
                     }
                 }
                 return try await group.reduce(0) { $0 + ($1 ? 1 : 0) }
@@ -125,8 +168,7 @@ struct FaultProofTests {
             }
             // What still fails, if anything, is used up by asking; then all is as it was.
             for _ in 0..<4 { _ = try await server.post("/v1/completions", Self.body("Hi", streams: false), ["x-baton-route-mode": "disaggregated"]) }
-            let after = try await server.post("/v1/completions", Self.body(Self.prompts[0], streams: false))
-            #expect(Self.isRight(after, alone[0], "afterwards"))
+            for asking in Asking.allCases { #expect(Self.isRight(try await asking.ask(server, Self.prompts[0]), asking, alone[0], "afterwards, \(asking)")) }
             try await TestServer.until { engine.metrics.running == 0 && engine.metrics.queued == 0 }
             try await Self.expectNoKV(server)
             #expect(try await server.get("/healthz").status == 200)

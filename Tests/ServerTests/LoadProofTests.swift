@@ -8,24 +8,31 @@ import Testing
 struct LoadProofTests {
     /// How the server is set up.
     enum Setting: String, CaseIterable, Sendable {
-        case whole, chunked, cached, chunkedAndCached, oneDevice, preempted
+        case whole, chunked, cached, chunkedAndCached, oneDevice
+        /// KV runs out: requests give theirs to others, or, in the last, wait for all that they need.
+        case preempted, preemptedAndCached, preemptedChunkedAndCached, exhausted
+
+        var isPreempted: Bool { rawValue.hasPrefix("preempted") }
+        var isScarce: Bool { isPreempted || self == .exhausted }
+        var keepsPrefixes: Bool { ![.whole, .chunked, .preempted].contains(self) }
 
         func change(_ settings: inout ServingEngine.Settings) {
-            settings.schedule.keepsPrefixes = self != .whole && self != .chunked
-            if self == .chunked || self == .chunkedAndCached {
+            settings.schedule.keepsPrefixes = keepsPrefixes
+            if [.chunked, .chunkedAndCached, .preemptedChunkedAndCached].contains(self) {
                 (settings.schedule.mixedTokens, settings.schedule.mixedFloor, settings.schedule.packedTokens) = (16, 8, 16)
             }
-            settings.schedule.overcommits = self == .preempted
+            settings.schedule.overcommits = isPreempted
         }
 
-        var kvTokens: Int { self == .preempted ? 256 : 6144 }
+        var kvTokens: Int { isPreempted ? 256 : self == .exhausted ? 160 : 6144 }
         var modes: [String] { self == .oneDevice ? ["auto", "aggregated"] : ["disaggregated", "aggregated", "auto"] }
-        /// Short ones that grow where KV is to run out; else several lengths, of which some begin alike.
-        var prompts: [String] { self == .preempted ? LoadProofTests.short : LoadProofTests.short + LoadProofTests.long }
-        var maxTokens: Int { self == .preempted ? 40 : 8 }
+        /// Where KV is to run out, some that grow; else several lengths. Some begin alike.
+        var prompts: [String] { LoadProofTests.short + (isScarce ? LoadProofTests.middling : LoadProofTests.long) }
+        var maxTokens: Int { isScarce ? 40 : 8 }
     }
 
     private static let short = ["The capital of France is", "Two and two make", "Water boils at", "A cat is"]
+    private static let middling = ["a large", "a small"].map { "Once upon a time there lived in the deep green forest beyond the hills, where nobody ever went, \($0)" }
     private static let long = ["The animal that jumps is", "The lazy one is"].map { String(repeating: "The quick brown fox jumps over the lazy dog. ", count: 12) + $0 }
 
     private static func body(_ prompt: String, _ setting: Setting, streams: Bool) -> String {
@@ -39,6 +46,7 @@ struct LoadProofTests {
 
     /// The same for all settings whose prompts are the same.
     private static let usual = Task { try await alone(.whole) }
+    private static let scarce = Task { try await alone(.exhausted) }
 
     /// What each prompt gives on a server where it is the only one and nothing is kept.
     private static func alone(_ setting: Setting) async throws -> [String] {
@@ -55,9 +63,9 @@ struct LoadProofTests {
         }
     }
 
-    @Test("1, 4, 8 and 16 clients get the answers that each gets alone: chunked or not, cached or not, either mode, preempted or not", arguments: Setting.allCases)
+    @Test("1, 4, 8 and 16 clients get the answers that each gets alone: chunked or not, cached or not, either mode, preempted or not, with KV for all or for few", arguments: Setting.allCases)
     func same(setting: Setting) async throws {
-        let alone = try await setting == .preempted ? Self.alone(setting) : Self.usual.value
+        let alone = try await setting.isScarce ? Self.scarce.value : Self.usual.value
         #expect(alone.allSatisfy { !$0.isEmpty })
         let engine = try ModelTests.engine(setting != .oneDevice, kvTokens: setting.kvTokens, setting.change)
         defer { engine.close() }
@@ -80,7 +88,9 @@ struct LoadProofTests {
             #expect(metrics.contains(#"baton_requests_total{outcome="completed"} 29"#))
             try await FaultProofTests.expectNoKV(server)
         }
-        #expect((engine.metrics.preempted > 0) == (setting == .preempted))
-        if setting != .preempted { #expect((engine.metrics.prefixHitTokens > 0) == (setting != .whole && setting != .chunked)) }
+        #expect((engine.metrics.preempted > 0) == setting.isPreempted)
+        // The short prompts fill no block; those that begin alike do.
+        #expect((engine.metrics.prefixHitTokens > 0) == setting.keepsPrefixes)
+        #expect(engine.metrics.queueTime.sum > 0)
     }
 }

@@ -116,6 +116,33 @@ struct ModelTests {
         }
     }
 
+    @Test("between device models the handoff's modelled times are counted beside the wall's", .enabled(if: TestDrivers.has("trainium3") && TestDrivers.has("cs3"), "needs the device models"))
+    func modelledHandoff() async throws {
+        func stage(_ name: String, _ driver: String) -> StageDevices { StageDevices(stage: name, devices: [.init(label: driver, driver: driver, options: [:])]) }
+        let placement = try Placement(
+            model: TestModel.open(), prefill: stage("prefill", "trainium3"), decode: stage("decode", "cs3"), context: 512, sequences: 2, kvTokens: 512,
+            catalog: TestDrivers.catalog())
+        guard let file = placement.model.file else { throw EngineError(.usage, "no weights") }
+        let engine = try ServingEngine(opening: placement, tokenizer: TestModel.tokenizer(file))
+        defer { engine.close() }
+        try await TestServer.with(engine, model: Self.model(engine)) { (server: TestServer) async throws -> Void in
+            func seconds(_ name: String) async throws -> Double? {
+                let line = try await server.get("/metrics").body.split(separator: "\n").first { $0.hasPrefix(name + " ") }
+                return line.flatMap { Double($0.split(separator: " ").last ?? "") }
+            }
+            #expect(try await seconds("baton_handoff_modelled_exposed_seconds_total") == nil, "none was made yet")
+            let reply = try await server.post("/v1/chat/completions", Self.body("Hi", streams: false), ["x-baton-route-mode": "disaggregated"])
+            #expect(reply.status == 200)
+            let figures = engine.metrics
+            let exposed = try #require(try await seconds("baton_handoff_modelled_exposed_seconds_total"))
+            let hidden = try #require(try await seconds("baton_handoff_modelled_hidden_seconds_total"))
+            // Far from the wall's: the models' clocks are their own.
+            #expect(exposed > 0 && hidden > 0 && exposed == Double(figures.handoffModelledExposed ?? 0) / 1e9)
+            #expect(try await seconds("baton_handoff_exposed_seconds_total") == Double(figures.handoffExposed) / 1e9)
+            #expect(figures.handoffModelledExposed != figures.handoffExposed)
+        }
+    }
+
     @Test("the openai package of PyPI finds what it expects")
     func openAI() async throws {
         let folder = TestDrivers.folder + "/openai-venv"

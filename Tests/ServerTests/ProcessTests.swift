@@ -8,7 +8,7 @@ import Testing
 /// The command itself as a process: it outlives a storm, leaks nothing, and ends as it should.
 @Suite(.timeLimit(.minutes(15)), .enabled(if: TestModel.path != nil && ServeProcess.isThere, "the model or the command is not there"))
 struct ProcessTests {
-    @Test("a storm leaves no KV, no descriptor and no memory behind, and SIGTERM finishes what runs")
+    @Test("a storm leaves no KV, no descriptor and no memory behind, and SIGTERM finishes what runs and refuses what is new")
     func storm() async throws {
         let process = try await Wire.blocking { try ServeProcess() }
         defer { process.kill() }
@@ -34,7 +34,16 @@ struct ProcessTests {
         #expect(!used.isEmpty && used.allSatisfy { $0.hasSuffix(" 0") }, "\(used)")
 
         let body = #"{"model": "tiny", "prompt": "The capital of France is", "max_tokens": 24, "stream": true}"#
-        async let running = process.ask(TestServer.text("POST", "/v1/completions", body, process.bearer)) { process.terminate() }
+        let text = TestServer.text("POST", "/v1/completions", body, process.bearer)
+        let late = try await Wire.blocking { ServeProcess.Held(try Wire(port: port)) }
+        async let running = process.ask(text) { process.terminate() }
+        // On a connection that was there, and on one that was not.
+        let refused = try await Wire.blocking { () -> [Int] in
+            while process.answers("/readyz") == 200 { usleep(2_000) }
+            late.wire.send(text)
+            return [Reply(late.wire.read()).status, process.status(of: text)]
+        }
+        #expect(refused.allSatisfy { $0 == 503 || $0 == 0 }, "\(refused)")
         #expect(try await running.body.hasSuffix("data: [DONE]\n\n"))
         #expect(try await Wire.blocking { process.wait() } == 0)
     }
@@ -132,6 +141,20 @@ final class ServeProcess: @unchecked Sendable {
             return Reply(first + wire.read())
         }
     }
+
+    /// A connection that goes from one thread to another.
+    struct Held: @unchecked Sendable {
+        let wire: Wire
+        init(_ wire: Wire) { self.wire = wire }
+    }
+
+    /// The status that a request gets; 0 where nobody takes it. Blocks.
+    func status(of text: String) -> Int {
+        guard let wire = try? Wire(port: port) else { return 0 }
+        wire.send(text)
+        return Reply(wire.read()).status
+    }
+    func answers(_ path: String) -> Int { status(of: TestServer.text("GET", path)) }
 
     func terminate() { process.terminate() }
     func kill() {

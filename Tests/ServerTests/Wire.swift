@@ -75,6 +75,8 @@ struct Reply: Sendable {
     var status = 0
     var headers: [String: String] = [:]
     var body = ""
+    /// All that came, where what is no UTF-8 is replaced.
+    var raw = ""
 
     var json: [String: Any] { (try? JSONSerialization.jsonObject(with: Data(body.utf8))) as? [String: Any] ?? [:] }
     var error: [String: Any] { json["error"] as? [String: Any] ?? [:] }
@@ -87,6 +89,7 @@ struct Reply: Sendable {
 
     init(_ bytes: [UInt8]) {
         let text = String(decoding: bytes, as: UTF8.self)
+        raw = text
         guard let gap = text.range(of: "\r\n\r\n") else { return }
         let lines = text[..<gap.lowerBound].components(separatedBy: "\r\n")
         status = Int(lines[0].split(separator: " ").dropFirst().first ?? "") ?? 0

@@ -61,7 +61,7 @@ struct Fleet {
     func ways(from index: Int) -> [Int: StageRunner.Way] {
         var ways: [Int: StageRunner.Way] = [:]
         for (number, pair) in pairs.enumerated() where pair.prefill == index && scheduled[pair.decode].ledger != scheduled[index].ledger {
-            ways[number] = StageRunner.Way(links: links[number], decode: stages[pair.decode])
+            ways[number] = StageRunner.Way(links: links[number], decode: stages[pair.decode], index: pair.decode)
         }
         return ways
     }

@@ -130,7 +130,7 @@ extension Schedule {
         var candidate = Candidate(pair: index, route: route, there: there, way: Router.Way(uncachedTokens: 0, neededBlocks: 0, freeBlocks: 0, cost: nil))
         let reserve = settings.overcommits && !sequence.wasPreempted ? min(sequence.need, sequence.tokens.count + ledgers[far].blockTokens) : sequence.need
         candidate.freshThere = max(0, ledgers[far].blocks(for: reserve) - there.blocks.count)
-        candidate.hasRoom = ledgers[far].hasRoom(for: candidate.freshThere, beside: there) && seats[pair.decode] < stages[pair.decode].maxSequences
+        candidate.hasRoom = ledgers[far].hasRoom(for: candidate.freshThere, beside: there) && seats[pair.decode] < stages[pair.decode].maxSequences && !lostStages.contains(pair.decode)
         candidate.neverFits = ledgers[far].blocks(for: sequence.need) > ledgers[far].usableCount
         let needed = candidate.freshThere + there.keptCount
         candidate.way.neededBlocks = needed

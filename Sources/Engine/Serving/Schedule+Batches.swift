@@ -12,7 +12,7 @@ extension Schedule {
 
     /// Sends the next batch to an idle stage: a token for every stream, then as much of prompts as goes beside them.
     mutating func dispatch(_ stage: Int) {
-        guard !members[stage].isEmpty else { return }
+        guard !members[stage].isEmpty, !lostStages.contains(stage) else { return }
         if settings.overcommits { growAll(stage) }
         var items: [BatchPlan.Item] = []
         var chunks: [ID] = []
@@ -108,6 +108,7 @@ extension Schedule {
     mutating func batchDone(_ stage: Int, _ outcomes: [Outcome]) {
         guard let plan = running[stage] else { return }
         running[stage] = nil
+        askAfter(stage)
         let kinds = Dictionary(outcomes.map { ($0.id, $0.kind) }) { first, _ in first }
         for item in plan.items { take(item, stage, kinds[item.id] ?? .computed) }
     }
@@ -177,6 +178,7 @@ extension Schedule {
     mutating func batchFailed(_ stage: Int, _ error: EngineError, _ lost: Set<ID>) {
         guard let plan = running[stage] else { return }
         running[stage] = nil
+        askAfter(stage)
         failedUntil[stage] = now &+ settings.cooldown
         ledgers[stages[stage].ledger].forgetAll()
         for item in plan.items {

@@ -94,6 +94,10 @@ public struct Schedule: Sendable {
         /// The device was lost and has been opened anew: nothing of the batch counts, and no KV of the stage's ledger is there any more. Handoffs from
         /// the stage have been closed; `lost` as above.
         case stageReset(stage: Int, EngineError, lost: Set<ID>)
+        /// KV could not go to the stage, as its device was lost: nothing is sent there until it has been looked at.
+        case stageLost(stage: Int)
+        /// The answer to `reopen` where `stageReset` is not: the device is there, or cannot be had, as the next batch will show.
+        case stageSeen(stage: Int)
         /// KV is where decode is; it took `exposed` nanoseconds after prefill had ended, on the clock of the pair's costs.
         case handedOver(ID, exposed: UInt64)
         case handoffFailed(ID, EngineError, lost: Bool)
@@ -127,6 +131,8 @@ public struct Schedule: Sendable {
         case run(BatchPlan)
         /// The handoff of a request that goes no further is to be settled; `handoffClosed` is the answer.
         case closeHandoff(ID, stage: Int)
+        /// The stage's device, which runs nothing, is to be opened anew if it was lost; `stageReset` or `stageSeen` is the answer.
+        case reopen(stage: Int)
         /// Its blocks have gone back; it will be admitted again, and what it made is kept.
         case preempted(ID)
         /// Its prefill is done again on the decode device; a token that prefill made does not count.
@@ -243,6 +249,9 @@ public struct Schedule: Sendable {
     /// Requests of each stage in the order in which they run.
     var members: [[ID]]
     var running: [BatchPlan?]
+    /// Stages whose device was lost while it ran nothing, and those of them that are being opened anew.
+    var lostStages: Set<Int> = []
+    var reopening: Set<Int> = []
     /// Requests that are to decode on each stage, from admission to end.
     var seats: [Int]
     var runningByClient: [String: Int] = [:]
@@ -307,6 +316,8 @@ public struct Schedule: Sendable {
         case .batchDone(let stage, let outcomes): batchDone(stage, outcomes)
         case .batchFailed(let stage, let error, let lost): batchFailed(stage, error, lost)
         case .stageReset(let stage, let error, let lost): stageReset(stage, error, lost)
+        case .stageLost(let stage): stageLost(stage)
+        case .stageSeen(let stage): found(stage)
         case .handedOver(let id, let exposed): handedOver(id, exposed)
         case .handoffFailed(let id, let error, let lost): handoffFailed(id, error, lost)
         case .handoffClosed(let id, let lost):

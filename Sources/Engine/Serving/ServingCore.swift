@@ -3,6 +3,7 @@ final class ServingCore: @unchecked Sendable {
     enum Command {
         case run(Schedule.BatchPlan)
         case close(Schedule.ID)
+        case reopen
     }
 
     private let bell = Bell()
@@ -50,6 +51,7 @@ final class ServingCore: @unchecked Sendable {
         let endings = bell.locked { () -> [() -> Void] in
             guard sessions[id] != nil else { return [] }
             counted.cancelled += 1
+            if let phase = schedule.phase(of: id) { counted.cancelledIn[phase, default: 0] += 1 }
             return perform(.cancelled(id))
         }
         for ending in endings { ending() }
@@ -177,6 +179,9 @@ final class ServingCore: @unchecked Sendable {
             case .closeHandoff(let id, let stage):
                 commands[stage].append(.close(id))
                 rings = true
+            case .reopen(let stage):
+                commands[stage].append(.reopen)
+                rings = true
             case .preempted: counted.preempted += 1
             case .recomputed(let id, let error):
                 sessions[id]?.takeBack(error)
@@ -227,6 +232,7 @@ final class ServingCore: @unchecked Sendable {
         var metrics = counted
         metrics.queued = schedule.queuedCount
         metrics.running = schedule.runningCount
+        metrics.phases = schedule.phases
         metrics.isDraining = schedule.isDraining
         metrics.retryAfter = schedule.retryAfter
         metrics.prefixHitTokens = schedule.counts.cachedTokens

@@ -3,6 +3,8 @@ public struct ServingMetrics: Sendable {
     /// Requests that wait now; requests that have been admitted and have not ended.
     public var queued = 0
     public var running = 0
+    /// How many of both stand where.
+    public var phases: [RequestPhase: Int] = [:]
     public var isDraining = false
     /// Seconds after which a request that finds the queue full should be tried again, as of now.
     public var retryAfter = 0.0
@@ -23,6 +25,8 @@ public struct ServingMetrics: Sendable {
     public var arrived = 0
     public var completed = 0
     public var cancelled = 0
+    /// Where requests stood when they were cancelled.
+    public var cancelledIn: [RequestPhase: Int] = [:]
     /// Ended with an error after admission; refused at arrival with `busy`; refused as wrong (`usage`).
     public var failed = 0
     public var refused = 0

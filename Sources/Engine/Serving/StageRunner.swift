@@ -7,6 +7,8 @@ final class StageRunner: @unchecked Sendable {
     struct Way {
         var links: [HandoffLink]
         var decode: OpenStage
+        /// The number of `decode`.
+        var index: Int
     }
 
     let index: Int
@@ -49,9 +51,10 @@ final class StageRunner: @unchecked Sendable {
             switch command {
             case .run(let plan): run(plan)
             case .close(let id): core.handle(.handoffClosed(id, lost: abandon(id)))
+            case .reopen: look()
             }
         }
-        for id in Array(handoffs.keys) { _ = abandon(id) }
+        _ = abandonAll()
     }
 
     /// What became of the batch's handoffs while it ran.
@@ -77,18 +80,24 @@ final class StageRunner: @unchecked Sendable {
             count(plan, run, ended &- began, &carried)
             try finish(plan, carried)
         } catch {
-            var lost: Set<Schedule.ID> = []
-            guard stage.isLost else {
-                for item in plan.items where abandon(item.id) { lost.insert(item.id) }
-                return core.handle(.batchFailed(stage: index, error, lost: lost))
-            }
-            for id in Array(handoffs.keys) where abandon(id) { lost.insert(id) }
-            reopen(after: error, lost)
+            guard !stage.isLost else { return reopen(after: error) }
+            let lost = plan.items.map(\.id).filter(abandon)
+            core.handle(.batchFailed(stage: index, error, lost: Set(lost)))
         }
     }
 
+    /// Others could not get KV to here.
+    private func look() {
+        guard stage.isLost else { return core.handle(.stageSeen(stage: index)) }
+        do throws(EngineError) {
+            try stage.reopen()
+            core.handle(.stageReset(stage: index, EngineError(.driver, "device \(device) was lost while KV was on its way to it"), lost: abandonAll()))
+        } catch { core.handle(.stageSeen(stage: index)) }
+    }
+
     /// The device went with its driver's process: it is opened anew, and what it held is computed again or ends, as the schedule says.
-    private func reopen(after error: EngineError, _ lost: Set<Schedule.ID>) {
+    private func reopen(after error: EngineError) {
+        let lost = abandonAll()
         do throws(EngineError) {
             try stage.reopen()
             core.handle(.stageReset(stage: index, error, lost: lost))
@@ -104,7 +113,10 @@ final class StageRunner: @unchecked Sendable {
                 handoffs[item.id] = try Handoff(
                     links: way.links, from: stage, to: way.decode, prefillBlocks: item.table, prefillGeneration: 0,
                     decodeBlocks: carry.decodeTable, generation: generation, tokens: carry.capacity, settings: settings, trace: trace, tamper: tamper)
-            } catch { carried.failures[item.id] = (error, false) }
+            } catch {
+                tell(of: way)
+                carried.failures[item.id] = (error, false)
+            }
         }
     }
 
@@ -126,8 +138,17 @@ final class StageRunner: @unchecked Sendable {
         handoff.close()
         core.count(handoff.figures, adopted: false)
         report(handoff, id)
+        if let pair = core.session(id)?.admission?.pair, let way = ways[pair] { tell(of: way) }
         return handoff.isLost
     }
+
+    /// Where KV could not go because the device there is lost, that is said before the failure: nothing may run there that would show it.
+    private func tell(of way: Way) {
+        if way.decode.isLost { core.handle(.stageLost(stage: way.index)) }
+    }
+
+    /// Gives those whose blocks may still be written to.
+    private func abandonAll() -> Set<Schedule.ID> { Set(Array(handoffs.keys).filter(abandon)) }
 
     private func report(_ handoff: Handoff, _ id: Schedule.ID) {
         guard let session = core.session(id), let pair = session.admission?.pair, let way = ways[pair] else { return }
@@ -170,7 +191,9 @@ final class StageRunner: @unchecked Sendable {
 
     /// Prefill of a request has ended: waits until its KV is where decode is.
     private func settle(_ id: Schedule.ID, _ session: Session?, _ modelledEnd: UInt64?) {
-        guard let handoff = handoffs[id] else { return }
+        guard let handoff = handoffs[id] else {
+            return core.handle(.handoffFailed(id, EngineError(.handoff, "its handoff was closed before prefill had ended"), lost: false))
+        }
         do throws(EngineError) {
             try handoff.finish(modelledEnd: modelledEnd)
             handoffs[id] = nil

@@ -5,6 +5,9 @@ extension ServingMetrics {
     func write(to text: inout PrometheusText) {
         text.gauge("baton_queue_requests", "Requests that wait", Double(queued))
         text.gauge("baton_running_requests", "Requests that have been admitted and have not ended", Double(running))
+        for phase in RequestPhase.allCases {
+            text.gauge("baton_requests", "Requests by where they stand", Double(phases[phase] ?? 0), [("phase", phase.rawValue)])
+        }
         text.gauge("baton_draining", "1 while the server refuses what is new", isDraining ? 1 : 0)
         text.gauge("baton_uptime_seconds", "Since the engine was opened", seconds(uptime))
         writeOutcomes(to: &text)
@@ -22,6 +25,9 @@ extension ServingMetrics {
         let outcomes = [("completed", completed), ("cancelled", cancelled), ("failed", failed), ("refused", refused), ("rejected", rejected)]
         for (outcome, count) in outcomes {
             text.counter("baton_requests_total", "Requests by how they ended", Double(count), [("outcome", outcome)])
+        }
+        for phase in RequestPhase.allCases {
+            text.counter("baton_cancellations_total", "Requests whose client left, by where they stood", Double(cancelledIn[phase] ?? 0), [("phase", phase.rawValue)])
         }
         text.counter("baton_preemptions_total", "Requests that gave their KV to others and were computed again", Double(preempted))
         text.counter("baton_recomputed_total", "Prefills done again on the decode device after a failure", Double(recomputed))

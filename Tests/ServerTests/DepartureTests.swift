@@ -1,0 +1,80 @@
+@testable import Engine
+import Driver
+import Foundation
+import Model
+import TestKit
+import Testing
+
+@testable import Server
+
+/// Clients that leave, each seen to stand in one phase when it goes. Slow devices make phases long enough to be seen.
+@Suite(.serialized, .timeLimit(.minutes(10)), .enabled(if: TestModel.path != nil && TestDrivers.has("cpu"), "the model or the cpu driver is not there; run `baton model pull`"))
+struct DepartureTests {
+    private static func slow(_ call: String, _ time: String) -> [LayerName] {
+        [LayerName(.fault, [("kind", "delay"), ("call", call), ("rate", "1"), ("for", time)])]
+    }
+
+    /// What is slow, so that the phase takes long.
+    private static func layers(_ phase: RequestPhase) -> (prefill: [LayerName], decode: [LayerName]) {
+        switch phase {
+        case .prefill: (slow("submit", "400ms"), [])
+        // The last pieces of KV are waited for after prefill has ended.
+        case .handoff: ([], slow("wait", "60ms"))
+        case .queue, .decode: ([], slow("submit", "60ms"))
+        }
+    }
+
+    private static func engine(_ phase: RequestPhase) throws -> ServingEngine {
+        let layers = layers(phase)
+        func stage(_ name: String, _ label: String, _ layers: [LayerName]) -> StageDevices {
+            StageDevices(stage: name, devices: [.init(label: label, driver: "cpu", options: name == "prefill" ? ["kv_dtype": "f32"] : [:], layers: layers)])
+        }
+        // One request runs at a time where others are to wait.
+        let placement = try Placement(
+            model: TestModel.open(), prefill: stage("prefill", "a", layers.prefill), decode: stage("decode", "b", layers.decode), context: 512,
+            sequences: phase == .queue ? 1 : 4, kvTokens: 2048, catalog: TestDrivers.catalog())
+        guard let file = placement.model.file else { throw EngineError(.usage, "no weights") }
+        var settings = ServingEngine.Settings()
+        settings.handoff = HandoffSettings(deadline: 60_000_000_000)
+        settings.schedule.keepsPrefixes = false
+        return try ServingEngine(opening: placement, tokenizer: TestModel.tokenizer(file), settings: settings)
+    }
+
+    private static func body(_ maxTokens: Int, streams: Bool) -> String {
+        #"{"model": "smol", "prompt": "The capital of France is", "max_tokens": \#(maxTokens), "temperature": 0, "stream": \#(streams)}"#
+    }
+
+    private static let disaggregated = ["x-baton-route-mode": "disaggregated"]
+
+    @Test("a client that leaves while its request waits, is prefilled, handed over or decoded has it cancelled there, and nothing stays behind", arguments: RequestPhase.allCases, [false, true])
+    func leaves(phase: RequestPhase, streams: Bool) async throws {
+        let engine = try Self.engine(phase)
+        defer { engine.close() }
+        try await TestServer.with(engine, model: ModelTests.model(engine)) { (server: TestServer) async throws -> Void in
+            let before = LoadProofTests.text(try await server.post("/v1/completions", Self.body(6, streams: false), Self.disaggregated))
+            // Who holds the only seat while the other waits.
+            async let seated = phase == .queue ? LoadProofTests.text(server.post("/v1/completions", Self.body(6, streams: false), Self.disaggregated)) : before
+            if phase == .queue { try await TestServer.until { engine.metrics.running == 1 } }
+            try await Self.leave(server, engine, phase, streams: streams)
+            try await TestServer.until { engine.metrics.cancelled == 1 }
+            #expect(engine.metrics.cancelledIn == [phase: 1])
+            #expect(try await seated == before)
+            try await TestServer.until { engine.metrics.running == 0 && engine.metrics.queued == 0 }
+            #expect(engine.metrics.kv.allSatisfy { $0.used == 0 && $0.quarantined == 0 })
+            #expect(engine.metrics.completed == (phase == .queue ? 2 : 1))
+            #expect(LoadProofTests.text(try await server.post("/v1/completions", Self.body(6, streams: false), Self.disaggregated)) == before)
+        }
+    }
+
+    /// Asks, waits until the request stands in the phase, and goes.
+    private static func leave(_ server: TestServer, _ engine: ServingEngine, _ phase: RequestPhase, streams: Bool) async throws {
+        let (port, text) = (server.port, TestServer.text("POST", "/v1/completions", body(400, streams: streams), disaggregated))
+        let wire = try await Wire.blocking {
+            let wire = try Wire(port: port)
+            wire.send(text)
+            return ServeProcess.Held(wire)
+        }
+        try await TestServer.until { engine.metrics.phases[phase] == 1 }
+        wire.wire.reset()
+    }
+}
