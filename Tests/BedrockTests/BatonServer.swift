@@ -48,6 +48,12 @@ final class BatonServer: @unchecked Sendable {
     /// Files and sockets that it has open.
     var descriptors: Int { (try? FileManager.default.contentsOfDirectory(atPath: "/proc/\(process.processIdentifier)/fd").count) ?? 0 }
 
+    var residentKilobytes: Int {
+        let text = (try? String(contentsOfFile: "/proc/\(process.processIdentifier)/status", encoding: .utf8)) ?? ""
+        let line = text.split(separator: "\n").first { $0.hasPrefix("VmRSS:") }
+        return line.flatMap { Int($0.split(separator: " ").dropFirst().first ?? "") } ?? 0
+    }
+
     var isRunning: Bool { process.isRunning }
 
     /// What came of each call of a plan; see `calls.py`.

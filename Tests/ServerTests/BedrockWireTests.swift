@@ -1,5 +1,6 @@
 import Engine
 import Foundation
+import Glibc
 import Testing
 
 @testable import Server
@@ -102,6 +103,25 @@ struct BedrockWireTests {
                 wire.reset()
             }
             try await TestServer.until { engine.cancelled == 1 }
+        }
+    }
+
+    @Test(
+        "a client that ends its side before it has its answer has left: what it asked is cancelled, and counts as no failure of the server's",
+        arguments: [(path, body), ("/model/tiny/invoke", #"{"prompt": "hi"}"#), ("/v1/completions", #"{"model": "tiny", "prompt": "hi"}"#)])
+    func ends(path: String, body: String) async throws {
+        let engine = ScriptedEngine(.begins)
+        try await TestServer.with(engine) { (server: TestServer) async throws -> Void in
+            let (port, text) = (server.port, TestServer.text("POST", path, body))
+            let reply = try await Wire.blocking {
+                let wire = try Wire(port: port)
+                wire.send(text)
+                while engine.active == 0 { usleep(1_000) }
+                wire.endSending()
+                return Reply(wire.read())
+            }
+            #expect(reply.status == 499)
+            #expect(engine.cancelled == 1)
         }
     }
 

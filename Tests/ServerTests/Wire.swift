@@ -55,6 +55,9 @@ final class Wire {
         return all
     }
 
+    /// Says that it sends no more.
+    func endSending() { shutdown(descriptor, Int32(SHUT_WR)) }
+
     /// Goes away at once, with a reset.
     func reset() {
         var option = linger(l_onoff: 1, l_linger: 0)

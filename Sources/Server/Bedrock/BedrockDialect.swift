@@ -98,7 +98,7 @@ struct BedrockDialect: Dialect {
         let answer = try await ask(question, request, context)
         var told: (pieces: [Generation.Piece], ended: Generation.Ended)?
         do { told = try await answer.whole() } catch let error as EngineError { throw Refusal(error, isDraining: service.isDraining) }
-        guard let told else { throw Refusal(.failed, "the client left before the answer was complete") }
+        guard let told else { throw Refusal(.left, "the client left before the answer was complete") }
         context.record.note(told.ended)
         let text = told.pieces.map(\.text).joined()
         let (body, fields) = try wording.whole(text, outcome(told.ended, last: told.pieces.last?.tokens.last?.id, question))
@@ -168,7 +168,7 @@ struct BedrockDialect: Dialect {
     func response(to refusal: Refusal, _ context: ServerContext) -> Response {
         let error = BedrockError(refusal)
         let body = try? JSONText.bytes(["message": error.message], snakeCase: false)
-        var response = response(body ?? ByteBuffer(), context, status: HTTPResponse.Status(code: error.kind.status))
+        var response = response(body ?? ByteBuffer(), context, status: HTTPResponse.Status(code: refusal.kind == .left ? refusal.status : error.kind.status))
         response.headers[.errorType] = error.kind.rawValue
         return response
     }

@@ -1,7 +1,9 @@
-"""Throws hostile requests at a server that has keys; `python3 storm.py ENDPOINT SEED COUNT ID SECRET`.
+"""Throws good and hostile requests at a server that has keys; `python3 storm.py ENDPOINT SEED COUNT ID SECRET`.
 
-Signed requests with one thing changed after signing, noise in the place of credentials, broken HTTP. Prints how many of which status came
-back, and the requests that were answered with success, of which there must be none.
+One in eight is good. The others: signed requests with one thing changed after signing, good ones sent a second time, ones signed for another
+time, signed nonsense, bodies beyond all bounds, noise in the place of credentials, broken HTTP, and clients that never end what they began.
+Prints how many of which status came back, how many good ones there were, those of them that were not answered, the hostile ones that were
+answered with success, and the server's metrics afterwards. There must be none not answered and none let in.
 """
 
 import collections
@@ -22,9 +24,24 @@ place = urlsplit(endpoint)
 BODY = b'{"prompt":"The sky is","max_gen_len":1}'
 
 
-def signed(path, body, method="POST"):
+class Elsewhen(botocore.auth.SigV4Auth):
+    """Signs for `minutes` from now."""
+
+    minutes = 0
+
+    def add_auth(self, request):
+        when = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(minutes=self.minutes)
+        request.context["timestamp"] = when.strftime("%Y%m%dT%H%M%SZ")
+        self._modify_request_before_signing(request)
+        words = self.string_to_sign(request, self.canonical_request(request))
+        self._inject_signature_to_request(request, self.signature(words, request))
+
+
+def signed(path, body, method="POST", minutes=0):
     request = AWSRequest(method=method, url=endpoint + path, data=body, headers={"Content-Type": "application/json", "X-Amz-Meta": "m%d" % dice.randrange(10**9)})
-    botocore.auth.SigV4Auth(Credentials(identity, secret), "bedrock", "us-east-1").add_auth(request)
+    signer = Elsewhen(Credentials(identity, secret), "bedrock", "us-east-1")
+    signer.minutes = minutes
+    signer.add_auth(request)
     return [["host", place.netloc]] + [[k, v] for k, v in request.headers.items()]
 
 
@@ -36,6 +53,34 @@ def other(text):
     spot = dice.choice(spots)
     letter = dice.choice([c for c in "abcdefghijkmnopqrstuvwxyz0123456789" if c != text[spot].lower()])
     return text[:spot] + letter + text[spot + 1:]
+
+
+def plain(method, path, headers, body):
+    return (f"{method} {path} HTTP/1.1\r\n" + "".join(f"{k}: {v}\r\n" for k, v in headers) + f"content-length: {len(body)}\r\nconnection: close\r\n\r\n").encode() + body
+
+
+def good():
+    if dice.random() < 0.8:
+        return plain("GET", "/foundation-models?byProvider=baton", signed("/foundation-models?byProvider=baton", b"", "GET"), b"")
+    path = "/model/smollm2-135m-instruct/invoke"
+    return plain("POST", path, signed(path, BODY), BODY)
+
+
+NONSENSE = [b"", b"{", b"[]", b"null", b'{"prompt": 3}', b'{"prompt":"\xff\xfe"}', b'{"prompt":"\\ud800"}', b"[" * 5000, b'{"prompt":"x","max_gen_len":-1}', b'{"prompt":"x","max_gen_len":1e99}']
+
+
+def wrong():
+    """Good in all but one way, and signed as it is."""
+    kind, path = dice.randrange(5), "/model/smollm2-135m-instruct/invoke"
+    if kind == 0 and seen:
+        return "again", dice.choice(seen)
+    if kind == 1:
+        return "elsewhen", plain("POST", path, signed(path, BODY, minutes=dice.choice([-600, -20, -6, 6, 90])), BODY)
+    if kind == 2:
+        head = plain("POST", path, [h for h in signed(path, BODY) if h[0].lower() != "content-length"], BODY)
+        return "huge", head.replace(b"content-length: %d" % len(BODY), b"content-length: %d" % dice.choice([10**8, 10**12, 10**30]))
+    body = dice.choice(NONSENSE)
+    return "nonsense", plain("POST", path, signed(path, body), body)
 
 
 def hostile():
@@ -81,18 +126,37 @@ def hostile():
     return kind, raw
 
 
-statuses, succeeded = collections.Counter(), []
-for _ in range(count):
-    kind, raw = hostile()
+statuses, succeeded, unanswered, goods, seen, slow = collections.Counter(), [], [], 0, [], collections.deque()
+for number in range(count):
+    if number % 8 == 7:
+        # Part of a request, and then nothing.
+        connection = socket.create_connection((place.hostname, place.port), timeout=300)
+        connection.sendall(good()[: dice.randrange(1, 200)])
+        slow.append(connection)
+        if len(slow) > 40:
+            slow.popleft().close()
+        continue
+    kind, raw = ("good", good()) if number % 8 == 0 else wrong() if number % 8 in (2, 5) else hostile()
     with socket.create_connection((place.hostname, place.port), timeout=300) as connection:
         connection.sendall(raw)
         try:
-            connection.shutdown(socket.SHUT_WR)
+            if kind != "good":  # One that ends its side has left.
+                connection.shutdown(socket.SHUT_WR)
             answer = connection.recv(65536)
         except OSError:
             answer = b""
     status = answer[9:12].decode("ascii", "replace") if answer.startswith(b"HTTP/") else "none"
     statuses[status] += 1
-    if status.startswith("2"):
+    if kind == "good":
+        goods += 1
+        seen.append(raw)
+        if status != "200":
+            unanswered.append({"status": status, "answer": answer[:900].decode("latin1")})
+    elif status.startswith("2"):
         succeeded.append({"kind": kind, "request": raw.decode("latin1"), "answer": answer[:200].decode("latin1")})
-print(json.dumps({"statuses": statuses, "succeeded": succeeded}))
+for connection in slow:
+    connection.close()
+with socket.create_connection((place.hostname, place.port), timeout=300) as connection:
+    connection.sendall(plain("GET", "/metrics", signed("/metrics", b"", "GET"), b""))
+    metrics = b"".join(iter(lambda: connection.recv(65536), b"")).decode()
+print(json.dumps({"statuses": statuses, "succeeded": succeeded, "good": goods, "unanswered": unanswered, "metrics": metrics}))
