@@ -12,7 +12,7 @@ REPEATS ?= 5
 # Those of `make bench-serve`.
 SERVE_REPEATS ?= 3
 
-.PHONY: run test build model setup clean bench bench-serve test-page soak mutants fuzz
+.PHONY: run test build model setup clean bench bench-serve test-page soak storm mutants fuzz
 
 run: build model
 	@echo
@@ -48,6 +48,14 @@ soak: setup
 	swift build --build-tests
 	.build/debug/baton model pull
 	@set -o pipefail; BATON_SOAK_REQUESTS=$(SOAK) BATON_SOAK_ROUNDS=48 BATON_SOAK_SEED=$(SEED) swift test --skip-build --filter FaultSoakTests 2>&1 | grep -E '^(round|soak)|✘|✔ Test run|error'
+
+# As many requests as STORM, good and bad, over each of three servers: one over a scripted engine, one with API keys and one with signing keys over the model.
+STORM ?= 10000
+storm: setup
+	swift build
+	swift build --build-tests
+	.build/debug/baton model pull
+	@set -o pipefail; BATON_STORM=$(STORM) swift test --skip-build --filter 'StormTests|ProcessTests' 2>&1 | grep -E '✘|✔|error'
 
 # `baton serve` beside llama.cpp's server on the same file and threads, at 1, 4, 8 and 16 clients: a table, serve.json and serve.svg.
 bench-serve: build model
