@@ -27,6 +27,7 @@ struct DriverTest: ParsableCommand {
             EXAMPLES
               baton driver test ./libbaton-acme.so
               baton driver test ./libbaton-acme.so --option chips=2 --only D39,D52
+              baton driver test ./libbaton-acme.so --only D37 --seed 7
               baton driver test ./libbaton-acme.so --json --junit conformance.xml
               baton driver test ./libbaton-acme.so --with ./libbaton-other.so
 
@@ -49,6 +50,7 @@ struct DriverTest: ParsableCommand {
     var with: [String] = []
     @Option(help: "The model for --with, in place of small ones made of random weights.", completion: .file(extensions: ["gguf"])) var model: String?
     @Option(help: ArgumentHelp("Run the driver in a process of its own, as devices with this in a manifest do: none, process.", valueName: "how")) var isolation: String?
+    @Option(help: "Where the shapes and values that operations are tried with beside fixed ones are drawn from; verdicts say it.") var seed = Suite.standardSeed
     @Option(help: .hidden) var one: String?
 
     func validate() throws {
@@ -105,7 +107,7 @@ struct DriverTest: ParsableCommand {
             throw ExitCode(status)
         }
         guard let rule = Rule.named(id) else { throw Failure(code: 2, "there is no rule \(id); they are D1 to D\(Rule.all.count)") }
-        throw ExitCode(Suite.check(rule, library: path, options: options, isolation: isIsolated ? Isolation() : nil))
+        throw ExitCode(Suite.check(rule, library: path, options: options, isolation: isIsolated ? Isolation() : nil, seed: seed))
     }
 
     private func verdicts(_ path: String) throws -> [Verdict] {
@@ -113,7 +115,7 @@ struct DriverTest: ParsableCommand {
             let declared = try exceptions.map { try Exceptions(reading: $0) } ?? Exceptions.beside(path)
             let program = (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")) ?? CommandLine.arguments[0]
             let more = with.flatMap { ["--with", $0] } + (model.map { ["--model", $0] } ?? [])
-            let arguments = ["driver", "test", path] + option.flatMap { ["--option", $0] } + more + ["--isolation", isIsolated ? "process" : "none", "--one"]
+            let arguments = ["driver", "test", path] + option.flatMap { ["--option", $0] } + more + ["--isolation", isIsolated ? "process" : "none", "--seed", "\(seed)", "--one"]
             var suite = Suite(
                 library: path, options: options, rules: try chosen(path), exceptions: with.isEmpty ? declared : Exceptions(), program: program, arguments: arguments)
             suite.jobs = jobs

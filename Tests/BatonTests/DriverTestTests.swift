@@ -18,6 +18,14 @@ struct DriverTestTests {
         #expect(result.status == 0, "\(result.output.suffix(600)) \(result.error)")
     }
 
+    @Test("shapes are drawn from a seed, which the verdict says", .enabled(if: TestDrivers.has("cpu"), "the cpu driver is not there"), arguments: [[], ["--seed", "7"]])
+    func seeds(option: [String]) throws {
+        let folder = try Scratch()
+        let result = try Command.run(["driver", "test", "\(TestDrivers.folder)/libbaton-cpu.so", "--only", "D41", "--json"] + option, in: folder.path)
+        let verdict = try #require((result.json["verdicts"] as? [[String: Any]])?.first)
+        #expect((verdict["words"] as? String)?.hasSuffix("drawn shapes, seed \(option.last ?? "1")") == true, "\(verdict)")
+    }
+
     @Test("a library with a second symbol breaks the rule of one symbol", .enabled(if: Tool.cc != nil, "no C compiler"))
     func secondSymbol() throws {
         let built = try TemporaryFolder()

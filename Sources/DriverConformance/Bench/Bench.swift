@@ -67,6 +67,7 @@ final class Bench: @unchecked Sendable {
     func write(_ buffer: OpaquePointer, floats: [Float]) throws { try write(buffer, floats.withUnsafeBytes { Array($0) }) }
 
     func floats(_ buffer: OpaquePointer, _ count: Int, at offset: UInt64 = 0) throws -> [Float] {
+        guard count > 0 else { return [] }
         let bytes = try read(buffer, count * 4, at: offset)
         return bytes.withUnsafeBytes { raw in (0..<count).map { raw.loadUnaligned(fromByteOffset: $0 * 4, as: Float.self) } }
     }

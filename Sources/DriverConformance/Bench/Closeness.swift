@@ -15,18 +15,21 @@ enum Closeness {
     }
 
     /// For results that have been through the KV pool.
-    static func attention(_ bench: Bench) -> Float {
-        switch bench.info.kv_dtype {
+    static func attention(_ bench: Bench) -> Float { attention(bench, kv: bench.info.kv_dtype) }
+
+    static func attention(_ bench: Bench, kv dtype: UInt32) -> Float {
+        switch dtype {
         case 3: max(2e-2, linear(bench))
         case 2: max(4e-3, linear(bench))
         default: linear(bench)
         }
     }
 
-    /// The largest difference, as a part of the largest value wanted; infinite where counts differ or a value is not a number.
-    static func difference(_ found: [Float], _ wanted: [Float]) -> Float {
+    /// The largest difference, as a part of the largest value wanted, or of `least` if that is larger; infinite where counts differ or a value is
+    /// not a number.
+    static func difference(_ found: [Float], _ wanted: [Float], least: Float = 0) -> Float {
         guard found.count == wanted.count else { return .infinity }
-        let scale = wanted.reduce(0) { max($0, abs($1)) }
+        let scale = wanted.reduce(least) { max($0, abs($1)) }
         var worst: Float = 0
         for (a, b) in zip(found, wanted) {
             let gap = abs(a - b)
@@ -37,8 +40,8 @@ enum Closeness {
     }
 
     /// Throws when `found` is farther than `tolerance` from `wanted`.
-    static func hold(_ what: String, _ found: [Float], to wanted: [Float], _ tolerance: Float) throws {
-        let gap = difference(found, wanted)
+    static func hold(_ what: String, _ found: [Float], to wanted: [Float], _ tolerance: Float, least: Float = 0) throws {
+        let gap = difference(found, wanted, least: least)
         guard gap > tolerance else { return }
         let worst = zip(found, wanted).enumerated().max { abs($0.element.0 - $0.element.1) < abs($1.element.0 - $1.element.1) }
         let words = worst.map { "element \($0.offset) is \($0.element.0) and should be \($0.element.1)" } ?? "there are \(found.count) values and should be \(wanted.count)"

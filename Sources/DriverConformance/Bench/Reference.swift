@@ -93,28 +93,46 @@ struct Reference {
             past.append(row)
             kv[name, default: [:]][op.layer] = past
             let first = op.window > 0 ? max(0, past.count - Int(op.window)) : 0
+            let seen = Array(past[first...])
             for head in 0..<heads {
-                let query = q[token * heads * dim + head * dim..<token * heads * dim + (head + 1) * dim]
-                let at = head / (heads / kvHeads) * dim
-                Self.attend(query, past[first...], at, op, into: &out, token * heads * dim + head * dim)
+                let place = token * heads * dim + head * dim
+                let made = Self.attend(Array(q[place..<place + dim]), seen, head / (heads / kvHeads) * dim, op)
+                out.replaceSubrange(place..<place + dim, with: made)
             }
         }
         return out
     }
 
-    private static func attend(
-        _ query: ArraySlice<Float>, _ past: ArraySlice<(k: [Float], v: [Float])>, _ at: Int, _ op: baton_op, into out: inout [Float], _ place: Int
-    ) {
-        let dim = query.count
+    /// One head of one token over what it sees; `at` is where its KV head begins in a row.
+    private static func attend(_ query: [Float], _ past: [(k: [Float], v: [Float])], _ at: Int, _ op: baton_op) -> [Float] {
         let scores = past.map { row -> Double in
-            let dot = zip(query, row.k[at..<at + dim]).reduce(0) { $0 + Double($1.0) * Double($1.1) } * Double(op.scale)
+            let dot = dot(query, row.k, at) * Double(op.scale)
             return op.cap > 0 ? Double(op.cap) * tanh(dot / Double(op.cap)) : dot
         }
         let top = scores.max() ?? 0
         let weights = scores.map { exp($0 - top) }
         let sum = weights.reduce(0, +)
-        for i in 0..<dim {
-            out[place + i] = Float(zip(weights, past).reduce(0) { $0 + $1.0 * Double($1.1.v[at + i]) } / sum)
+        var out = [Double](repeating: 0, count: query.count)
+        for (weight, row) in zip(weights, past) { add(row.v, at, times: weight / sum, to: &out) }
+        return out.map { Float($0) }
+    }
+
+    private static func dot(_ a: [Float], _ b: [Float], _ at: Int) -> Double {
+        a.withUnsafeBufferPointer { a in
+            b.withUnsafeBufferPointer { b in
+                var (sum, i) = (0.0, 0)
+                while i < a.count { sum += Double(a[i]) * Double(b[at + i]); i += 1 }
+                return sum
+            }
+        }
+    }
+
+    private static func add(_ row: [Float], _ at: Int, times weight: Double, to out: inout [Double]) {
+        out.withUnsafeMutableBufferPointer { out in
+            row.withUnsafeBufferPointer { row in
+                var i = 0
+                while i < out.count { out[i] += weight * Double(row[at + i]); i += 1 }
+            }
         }
     }
 }

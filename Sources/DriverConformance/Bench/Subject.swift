@@ -8,6 +8,8 @@ public final class Subject: @unchecked Sendable {
     let pairs: [(String, String)]
     let services: HostServices
     let catalog: DriverCatalog
+    /// Where drawn shapes and values come from.
+    let seed: UInt64
     let entry: baton_driver_entry_function
     let driver: baton_driver
     let device: baton_device_table
@@ -23,8 +25,9 @@ public final class Subject: @unchecked Sendable {
 
     /// Loads the library at `path` and calls its entry. Words of the driver's log go to `services`.
     /// - Parameter isolation: runs it in a process of its own; nil for this one.
-    public init(path: String, options: [(String, String)], catalog: DriverCatalog, isolation: Isolation? = nil) throws {
+    public init(path: String, options: [(String, String)], catalog: DriverCatalog, isolation: Isolation? = nil, seed: UInt64 = Suite.standardSeed) throws {
         self.path = path
+        self.seed = seed
         self.catalog = catalog
         pairs = options
         services = catalog.host

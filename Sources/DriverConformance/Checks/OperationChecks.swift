@@ -1,17 +1,25 @@
 import CDriver
 
-/// Every operation over random shapes and edge values, against the plain reference.
+/// Every operation over fixed and drawn shapes and edge values, against the plain reference.
 extension Checks {
-    private static let edges: [Float] = [0, -0, 1e-30, -1e-30, 1, -1, 60, -60, 1e4, -1e4, 0.5, 3.14159]
+    static let edges: [Float] = [0, -0, 1e-30, -1e-30, 1, -1, 60, -60, 1e4, -1e4, 0.5, 3.14159]
     /// Edges with what is no number, what is infinite, and the largest there is.
     private static let extremes: [Float] = edges + [.nan, .infinity, .greatestFiniteMagnitude, 1e-20, .nan, 1]
 
     /// Holds every element by itself to the reference: `values` in each place of the first input, beside a shuffle of them in the second.
     private static func compareEach(_ bench: Bench, _ stage: Stage, _ values: [Float], _ tolerance: Float, name: String) throws {
-        let job = try Job(bench, stage)
-        let count = 3
-        guard count <= Int(bench.info.max_batch_tokens) else { return }
+        guard 3 <= Int(bench.info.max_batch_tokens) else { return }
         var random = Random(UInt64(name.utf8.count))
+        try compareEach(bench, stage, values, tolerance, name: name, count: 3, &random)
+    }
+
+    static func compareEach(
+        _ bench: Bench, _ stage: Stage, _ values: [Float], _ tolerance: Float, name: String, count: Int, _ random: inout Random
+    ) throws {
+        var stage = stage
+        stage.maxTokens = max(stage.maxTokens, count)
+        stage.maxContext = max(stage.maxContext, count)
+        let job = try Job(bench, stage)
         var inputs: [Int: [Float]] = [:]
         for (place, tensor) in stage.inputs.enumerated() {
             let order = place == 0 ? values.indices.map(UInt32.init) : random.shuffled(values.count)
@@ -48,7 +56,9 @@ extension Checks {
         return worst
     }
 
-    private static func text(_ worst: Float, _ tolerance: Float) -> Note { Note("largest difference \(worst) of \(tolerance)") }
+    private static func text(_ worst: Float, _ trials: Trials, _ tolerance: Float) -> Note {
+        Note("largest difference \(max(worst, trials.worst)) of \(tolerance); \(trials.text)")
+    }
 
     /// Weights that the device takes and this suite can write.
     private static func weightTypes(_ bench: Bench) -> [UInt32] { Encoding.known.filter { bench.info.weight_dtypes & (1 << UInt64($0)) != 0 } }
@@ -62,10 +72,11 @@ extension Checks {
             var stage = Stage()
             let weight = stage.weight("embed", [Stages.vocabulary, 64], random.units(Stages.vocabulary * 64), dtype)
             stage.make(.embed, [weight], Stage.tokens, 64, output: true)
-            let tolerance = bench.info.resident_dtype == 0 || dtype == bench.info.resident_dtype ? Closeness.exact : Closeness.linear(bench)
-            worst = max(worst, try compare(bench, stage, tolerance, tokens: Stages.vocabulary, name: "embed of \(Encoding.name(dtype))"))
+            worst = max(worst, try compare(bench, stage, tolerance(bench, weight: dtype), tokens: Stages.vocabulary, name: "embed of \(Encoding.name(dtype))"))
         }
-        return Note("weights \(weightTypes(bench).map(Encoding.name).joined(separator: " ")); largest difference \(worst)")
+        let types = weightTypes(bench)
+        let trials = try trials(bench, 35, 2 * types.count) { try drawnEmbed(bench, $0.pick(types), &$0) }
+        return Note("weights \(types.map(Encoding.name).joined(separator: " ")); largest difference \(max(worst, trials.worst)); \(trials.text)")
     }
 
     /// D36
@@ -80,7 +91,7 @@ extension Checks {
             stage.make(.rmsNorm, [x, weight], Stage.tokens, columns, output: true) { $0.epsilon = epsilon }
             worst = max(worst, try compare(bench, stage, Closeness.exact, scale: scale, name: "rms_norm of \(columns) columns, epsilon \(epsilon)"))
         }
-        return text(worst, Closeness.exact)
+        return text(worst, try trials(bench, 36) { try drawnNorm(bench, edges, &$0) }, Closeness.exact)
     }
 
     /// D37
@@ -101,7 +112,9 @@ extension Checks {
             }
         }
         try rowsAreApart(bench)
-        return Note("weights \(weightTypes(bench).map(Encoding.name).joined(separator: " ")); largest difference \(worst) of \(tolerance)")
+        let types = weightTypes(bench)
+        let trials = try trials(bench, 37, 3 * types.count) { try drawnLinear(bench, $0.pick(types), &$0) }
+        return Note("weights \(types.map(Encoding.name).joined(separator: " ")); \(text(worst, trials, tolerance).words)")
     }
 
     /// What is no number in one row stays in it.
@@ -135,7 +148,7 @@ extension Checks {
             }
             worst = max(worst, try compare(bench, stage, 1e-4, name: "rope of style \(style), \(dims) of 16 dims, base \(base), scale \(factor)"))
         }
-        return text(worst, 1e-4)
+        return text(worst, try trials(bench, 38) { try drawnRope(bench, &$0) }, 1e-4)
     }
 
     /// D39
@@ -165,15 +178,21 @@ extension Checks {
                 worst = max(worst, Closeness.difference(found, wanted))
             }
         }
-        return text(worst, tolerance)
+        let trials = try trials(bench, 39) { draw in
+            var trial = try AttentionTrial(bench, &draw)
+            return try (0..<4).reduce(0) { worst, _ in max(worst, try trial.step(&draw)) }
+        }
+        return text(worst, trials, tolerance)
     }
 
     /// D40
     static func swiglu(_ subject: Subject) throws -> Note {
         let stage = Stages.single(.swiglu, columns: [48, 48], to: 48)
         let bench = try Bench(subject)
-        try compareEach(bench, stage, edges.map { $0 == -60 ? -9 : max($0, -20) } + [.nan], 1e-4, name: "swiglu of edge values")
-        return text(try compare(bench, stage, Closeness.exact, scale: 4, name: "swiglu"), Closeness.exact)
+        let edges = edges.map { $0 == -60 ? -9 : max($0, -20) } + [.nan]
+        try compareEach(bench, stage, edges, 1e-4, name: "swiglu of edge values")
+        let worst = try compare(bench, stage, Closeness.exact, scale: 4, name: "swiglu")
+        return text(worst, try trials(bench, 40) { try drawnPointwise(bench, .swiglu, inputs: 2, edges, each: 1e-4, &$0) }, Closeness.exact)
     }
 
     /// D41
@@ -191,7 +210,11 @@ extension Checks {
         let x = stage.input(Stage.tokens, 40)
         stage.make(kind, [x, stage.weight("row", [40], random.units(40))], Stage.tokens, 40, output: true)
         worst = max(worst, try compare(bench, stage, Closeness.exact, name: "\(kind) of one row to all"))
-        return text(worst, Closeness.exact)
+        let trials = try trials(bench, kind == .add ? 41 : 42) { draw in
+            guard draw.isOne(in: 2) else { return try drawnRow(bench, kind, &draw) }
+            return try drawnPointwise(bench, kind, inputs: 2, extremes, each: Closeness.exact, &draw)
+        }
+        return text(worst, trials, Closeness.exact)
     }
 
     /// D43
@@ -199,7 +222,12 @@ extension Checks {
         let stage = Stages.single(.scale, columns: [40], to: 40) { $0.scale = -1.75 }
         let bench = try Bench(subject)
         try compareEach(bench, stage, extremes, Closeness.exact, name: "scale of edge values")
-        return text(try compare(bench, stage, Closeness.exact, name: "scale by -1.75"), Closeness.exact)
+        let worst = try compare(bench, stage, Closeness.exact, name: "scale by -1.75")
+        let trials = try trials(bench, 43) { draw in
+            let scale = draw.between(1e-3, 1e3) * (draw.isOne(in: 2) ? 1 : -1)
+            return try drawnPointwise(bench, .scale, inputs: 1, extremes, each: Closeness.exact, &draw) { $0.scale = scale }
+        }
+        return text(worst, trials, Closeness.exact)
     }
 
     /// D44
@@ -207,7 +235,12 @@ extension Checks {
         let stage = Stages.single(.softcap, columns: [40], to: 40) { $0.cap = 7 }
         let bench = try Bench(subject)
         try compareEach(bench, stage, extremes, 1e-4, name: "softcap of edge values")
-        return text(try compare(bench, stage, Closeness.exact, scale: 30, name: "softcap at 7"), Closeness.exact)
+        let worst = try compare(bench, stage, Closeness.exact, scale: 30, name: "softcap at 7")
+        let trials = try trials(bench, 44) { draw in
+            let cap = draw.between(0.25, 60)
+            return try drawnPointwise(bench, .softcap, inputs: 1, extremes, each: 1e-4, spread: cap * 4, &draw) { $0.cap = cap }
+        }
+        return text(worst, trials, Closeness.exact)
     }
 
     /// D45
@@ -215,9 +248,9 @@ extension Checks {
         var stage = Stage()
         let x = stage.input(Stage.tokens, 24)
         stage.make(.selectRows, [x], Stage.rows, 24, output: true)
-        var random = Random(45)
         let picks: (Int) -> [UInt32]? = { count in (0..<max(1, count / 2)).map { UInt32(($0 * 5 + 1) % count) } }
-        _ = random.next()
-        return text(try compare(try Bench(subject), stage, 0, rows: picks, name: "select_rows"), 0)
+        let bench = try Bench(subject)
+        let worst = try compare(bench, stage, 0, rows: picks, name: "select_rows")
+        return text(worst, try trials(bench, 45) { try drawnSelection(bench, &$0) }, 0)
     }
 }

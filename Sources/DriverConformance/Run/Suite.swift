@@ -25,6 +25,9 @@ public struct Suite: Sendable {
         self.arguments = arguments
     }
 
+    /// What shapes and values are drawn from where nothing else is asked for.
+    public static let standardSeed: UInt64 = 1
+
     /// Where a child writes its result.
     private static let descriptor: Int32 = 3
 
@@ -57,9 +60,12 @@ public struct Suite: Sendable {
     }
 
     /// In the child: runs one rule's check and writes its result to the parent; gives the exit status.
-    public static func check(_ rule: Rule, library: String, options: [(String, String)], isolation: Isolation? = nil, search: DriverSearch = .standard()) -> Int32 {
+    public static func check(
+        _ rule: Rule, library: String, options: [(String, String)], isolation: Isolation? = nil, seed: UInt64 = standardSeed,
+        search: DriverSearch = .standard()
+    ) -> Int32 {
         report {
-            let subject = try Subject(path: library, options: options, catalog: DriverCatalog(search: search), isolation: isolation)
+            let subject = try Subject(path: library, options: options, catalog: DriverCatalog(search: search), isolation: isolation, seed: seed)
             do { return try rule.check(subject).words } catch let gap as NotOffered { return gap.words }
         }
     }

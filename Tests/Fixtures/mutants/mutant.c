@@ -181,6 +181,7 @@ static const uint32_t *kept_tokens; // of a batch that its caller may have overw
 
 /// What is wrong with the operation itself.
 static void spoil(baton_op *op, const run *run) {
+  bool model = run->program->op_count > 1; // attention by itself is held to the reference by D39
   bool row = op->input_count == 2 && run->program->tensors[op->inputs[1]].role == BATON_TENSOR_WEIGHT;
   if (defect == 36 && op->kind == BATON_OP_RMS_NORM) op->epsilon = 0;
   if (defect == 37 && op->kind == BATON_OP_LINEAR) op->input_count = 2;
@@ -192,14 +193,14 @@ static void spoil(baton_op *op, const run *run) {
   if (defect == 42 && op->kind == BATON_OP_MUL && row) op->kind = BATON_OP_ADD;
   if (defect == 43 && op->kind == BATON_OP_SCALE && op->scale < 0) op->scale = -op->scale;
   if (defect == 44 && op->kind == BATON_OP_SOFTCAP) op->cap *= 1.01f;
-  if (defect == 51 && op->kind == BATON_OP_ATTENTION && run->tables[0] != 0) op->window = op->window > 0 ? op->window : 32; // sees the first two blocks of a table at most
-  if (defect == 52 && op->kind == BATON_OP_ATTENTION && run->positions[0] > 0 && run->token_count > 8) op->window = run->token_count; // forgets earlier chunks
+  if (defect == 51 && model && op->kind == BATON_OP_ATTENTION && run->tables[0] != 0) op->window = op->window > 0 ? op->window : 32; // sees the first two blocks of a table at most
+  if (defect == 52 && model && op->kind == BATON_OP_ATTENTION && run->positions[0] > 0 && run->token_count > 8) op->window = run->token_count; // forgets earlier chunks
 }
 
 /// What is wrong with what is run.
 static void spoil_run(run *run, const baton_op *op) {
   if (defect == 56 && op->kind == BATON_OP_EMBED && kept_tokens != NULL) memcpy(run->tokens, kept_tokens, run->token_count * sizeof *run->tokens);
-  for (uint32_t t = 0; defect == 50 && t < run->token_count; t++) run->sequences[t] = smaller(run->sequences[t], 1); // the third is taken for the second
+  for (uint32_t t = 0; defect == 50 && run->program->op_count > 1 && t < run->token_count; t++) run->sequences[t] = smaller(run->sequences[t], 1); // the third is taken for the second
   for (uint32_t r = 0; defect == 45 && op->kind == BATON_OP_SELECT_ROWS && r < run->row_count / 2; r++) {
     if (run->rows[0] == 0) break;
     uint32_t last = run->rows[run->row_count - 1 - r];
