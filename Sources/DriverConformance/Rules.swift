@@ -1,6 +1,6 @@
 extension Rule {
-    /// Every rule, in the order of the headers. A driver keeps all of them, but for the exceptions it declares.
-    public static let all: [Rule] = statuses + drivers + devices + buffers + events + programs + kv + costs
+    /// Every rule, by number. A driver keeps all of them, but for the exceptions it declares.
+    public static let all: [Rule] = statuses + drivers + devices + buffers + events + programs + kv + costs + notes
 
     private static let statuses = [
         Rule(1, "status.h", "A call that fails returns a code of this header and fills the caller's status with one line of words.", Checks.failuresHaveWords),
@@ -91,5 +91,9 @@ extension Rule {
     private static let costs = [
         Rule(66, "cost.h", "estimate needs no open device and no weights; more tokens never take less, on the device's clock.", Checks.costsAreEstimated),
         Rule(67, "cost.h", "memory says what describe says is there, and `fits` exactly when the needs sum to no more.", Checks.memoryIsForetold),
+    ]
+
+    private static let notes = [
+        Rule(68, "note.h", "The note states the range, name and version that the entry states; a library of contract 1.0 alone may have none.", Checks.noteAgrees),
     ]
 }

@@ -5,19 +5,20 @@ import TestKit
 /// The broken drivers of Tests/Fixtures/mutants: the template in C with its tables wrapped, one file for each defect.
 struct Mutants {
     /// Each defect's number: the rule's own, or with hundreds before it for a second way to break it.
-    static let all: [Int] = (Rule.all.map(\.number) + [139, 157, 159, 160, 257]).sorted()
+    static let all: [Int] = (Rule.all.map(\.number) + [139, 157, 159, 160, 168, 257]).sorted()
     private static let templates = "Sources/CTemplates/kit/c"
     let folder: TemporaryFolder
 
     /// The rule a defect breaks.
     static func rule(_ defect: Int) -> String { "D\(defect % 100)" }
 
-    /// Builds the driver, and the one with a second symbol.
+    /// Builds the driver, the one with a second symbol, and the one without a note.
     init() throws {
         folder = try TemporaryFolder()
         try build("whole", [], map: "\(SharedLibrary.headers)/baton/driver.map")
         let map = try folder.write("{ global: baton_driver_entry; baton_second_symbol; local: *; };\n", to: "second.map")
         try build("second", ["-DSECOND_SYMBOL"], map: map)
+        try build("bare", ["-U__ELF__"], map: "\(SharedLibrary.headers)/baton/driver.map")
     }
 
     private func build(_ name: String, _ flags: [String], map: String) throws(ToolError) {
@@ -35,7 +36,7 @@ struct Mutants {
         // A link would be the same library to the loader, and its first name would name the defect of all.
         guard let copy = Tool(named: "cp") else { throw ToolError("no cp on PATH") }
         let path = folder.file("libbaton-mutant-d\(defect).so")
-        try copy.check([folder.file(defect == 3 ? "second.so" : "whole.so"), path])
+        try copy.check([folder.file([3: "second.so", 168: "bare.so"][defect] ?? "whole.so"), path])
         return path
     }
 }

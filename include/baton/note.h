@@ -65,6 +65,9 @@ typedef struct baton_note_record {
   typedef int baton_driver_note_is_of_elf
 #endif
 
+// Rules. `baton driver test` checks each against a driver's library.
+// D68: The note states the range, name and version that the entry states; a library of contract 1.0 alone may have none.
+
 #ifdef __cplusplus
 }
 #endif

@@ -44,7 +44,7 @@ public struct DriverNote: Sendable, Hashable, Encodable {
     }
 
     /// What the entry said otherwise than this note, if anything: the note lies.
-    func contradiction(range: ABIRange, name: String, version: String) -> String? {
+    package func contradiction(range: ABIRange, name: String, version: String) -> String? {
         if range != abi { return "its note says ABI \(abi) and its entry ABI \(range)" }
         if name != self.name { return "its note says name '\(self.name)' and its entry '\(name)'" }
         if version != self.version { return "its note says version '\(self.version)' and its entry '\(version)'" }

@@ -124,7 +124,7 @@ package struct ELFFile: Sendable, Hashable {
 /// Why a file is not a library that can be loaded here; completes "the file …".
 package struct ELFError: Error, Sendable, Hashable {
     package var words: String
-    init(_ words: String) { self.words = words }
+    package init(_ words: String) { self.words = words }
 }
 
 /// Little-endian numbers among bytes; 0 past the end.

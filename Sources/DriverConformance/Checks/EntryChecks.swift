@@ -141,4 +141,20 @@ extension Checks {
         }
         return Note("\(subject.driver.option_count) options")
     }
+
+    /// D68
+    static func noteAgrees(_ subject: Subject) throws -> Note {
+        let driver = subject.driver
+        func version(_ raw: baton_version) -> ABIVersion { ABIVersion(raw.major, raw.minor) }
+        let range = ABIRange(version(driver.abi_min), version(driver.abi_max))
+        let bytes = try LibraryBytes.read(subject.path)
+        do throws(ELFError) {
+            guard let note = try DriverNote(ELFFile(bytes)) else {
+                guard range.maximum > ABIVersion(1, 0) else { return "of contract 1.0, which has no note" }
+                throw ELFError("it has no Baton note and its entry speaks ABI \(range); build it with BATON_DRIVER_NOTE of note.h")
+            }
+            if let words = note.contradiction(range: range, name: String(driver.name), version: String(driver.version)) { throw ELFError(words) }
+            return Note("\(note.name) \(note.version), ABI \(note.abi)\(note.build.isEmpty ? "" : ", build \(note.build)")")
+        } catch { throw Broken(error.words) }
+    }
 }

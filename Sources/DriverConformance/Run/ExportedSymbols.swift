@@ -4,7 +4,25 @@ import Glibc
 struct ExportedSymbols {
     let names: [String]
 
-    init(of path: String) throws { names = try ELF(path).exported() }
+    init(of path: String) throws { names = try ELF(LibraryBytes.read(path)).exported() }
+}
+
+/// A library's file, whole.
+enum LibraryBytes {
+    private static let limit = 1 << 30
+
+    static func read(_ path: String) throws -> [UInt8] {
+        guard let file = fopen(path, "r") else { throw Broken("\(path) cannot be read: \(String(cString: strerror(errno)))") }
+        defer { fclose(file) }
+        fseek(file, 0, SEEK_END)
+        let size = ftell(file)
+        try require(size > 64 && size < limit, "\(path) has \(size) bytes, which is no shared library")
+        rewind(file)
+        var bytes = [UInt8](repeating: 0, count: size)
+        let got = bytes.withUnsafeMutableBytes { fread($0.baseAddress, 1, $0.count, file) }
+        try require(got == size, "\(path) cannot be read whole")
+        return bytes
+    }
 }
 
 /// The parts of an ELF file that say what it exports; every offset in it is checked before it is used.
@@ -12,17 +30,8 @@ private struct ELF {
     private let bytes: [UInt8]
     private static let limit = 1 << 30
 
-    init(_ path: String) throws {
-        guard let file = fopen(path, "r") else { throw Broken("\(path) cannot be read: \(String(cString: strerror(errno)))") }
-        defer { fclose(file) }
-        fseek(file, 0, SEEK_END)
-        let size = ftell(file)
-        try require(size > 64 && size < Self.limit, "\(path) has \(size) bytes, which is no shared library")
-        rewind(file)
-        var bytes = [UInt8](repeating: 0, count: size)
-        let got = bytes.withUnsafeMutableBytes { fread($0.baseAddress, 1, $0.count, file) }
-        try require(got == size, "\(path) cannot be read whole")
-        try require(Array(bytes[0..<6]) == [0x7F, 0x45, 0x4C, 0x46, 2, 1], "\(path) is not a 64-bit little-endian ELF file")
+    init(_ bytes: [UInt8]) throws {
+        try require(Array(bytes[0..<6]) == [0x7F, 0x45, 0x4C, 0x46, 2, 1], "it is not a 64-bit little-endian ELF file")
         self.bytes = bytes
     }
 

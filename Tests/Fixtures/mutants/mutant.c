@@ -336,7 +336,7 @@ static baton_code wrong_memory(const baton_options *options, const baton_program
   return code;
 }
 
-// --- The entry: D4, D5, D6, D17.
+// --- The entry: D4, D5, D6, D17, D68.
 
 static void wrap(void) {
   device = (baton_device_table){sizeof device, 0, device_table.open, wrong_info, wrong_health, wrong_quiesce, wrong_close};
@@ -368,6 +368,7 @@ BATON_EXPORT baton_code baton_driver_entry(const baton_host *host, baton_driver 
     made.timeline = &timeline;
     made.get_interface = wrong_interface;
     made.describe = wrong_describe;
+    if (defect == 68) made.version = (baton_string){"0.1.1", 5}; // the note says otherwise
     if (defect == 4 && host->abi_max.minor > made.abi_max.minor) made.abi = host->abi_max;
   } else if (defect == 5) {
     made.abi_min = made.abi_max = (baton_version){0, 0};
