@@ -99,7 +99,10 @@ extension Checks {
     }
 
     /// D15
-    static func quiesceCancels(_ subject: Subject) throws -> Note {
+    static func quiesceCancels(_ subject: Subject) throws -> Note { Note("\(try cutWaiting(subject)); \(try cutRunning(subject))") }
+
+    /// Work that waits when the time is over.
+    private static func cutWaiting(_ subject: Subject) throws -> String {
         let bench = try Bench(subject)
         let job = try Job(bench, Stages.scale())
         try job.set([job.stage.inputs[0]: [Float](repeating: 1, count: 2 * Stages.width)])
@@ -117,30 +120,66 @@ extension Checks {
         try require(end.code == Code.cancelled, "the signal of work that quiesce cut off gave \(end.isOK ? "OK" : end.text); CANCELLED was due")
         bench.release(timeline: gate)
         bench.release(timeline: done)
-        return Note("30 ms given, \(took / 1_000_000) ms taken")
+        return "30 ms given, \(took / 1_000_000) ms taken"
+    }
+
+    /// Batches of which one runs when the time is over, with others behind it.
+    private static func cutRunning(_ subject: Subject) throws -> String {
+        let bench = try Bench(subject)
+        let job = try busy(bench)
+        let ends = try (0..<min(8, Int(bench.info.queue_depth))).map { _ in try bench.timeline() }
+        defer { for end in ends { bench.release(timeline: end) } }
+        for end in ends { try require(try job.submit(Feed(plain: job.stage.maxTokens), Order(signal: end)).isOK, "submit failed") }
+        let quiet = try bench.quiesce(5_000_000)
+        guard quiet.code != 0 else { return "the device is too fast to be cut off as it runs" }
+        try require(quiet.code == Code.deadline, "quiesce that had to cut work off as it ran gave \(quiet.text); DEADLINE_EXCEEDED was due")
+        let answers = try ends.map { try bench.wait($0, 1, 1_000_000_000).answer }
+        let ended = answers.prefix { $0.isOK }.count
+        try require(ended < answers.count, "quiesce gave DEADLINE_EXCEEDED and all work had ended")
+        for (index, answer) in answers.enumerated().dropFirst(ended) {
+            let batch = "batch \(index + 1) of \(answers.count), cut off while batch \(ended + 1) ran,"
+            try require(answer.code == Code.cancelled, "\(batch) ended with \(answer.isOK ? "OK" : answer.text); CANCELLED was due")
+        }
+        return "\(ended) of \(answers.count) batches had ended when the rest was cut off"
+    }
+
+    /// A program that runs for some milliseconds, ready to.
+    private static func busy(_ bench: Bench) throws -> Job {
+        var stage = Stages.heavy(width: 256, links: 128)
+        stage.maxTokens = min(64, Int(bench.info.max_batch_tokens))
+        let job = try Job(bench, stage)
+        try job.set([stage.inputs[0]: [Float](repeating: 0.5, count: stage.maxTokens * 256)])
+        return job
     }
 
     /// D16
     static func closeFreesAll(_ subject: Subject) throws -> Note {
-        for quiet in [Bench.patience, 0] {
-            let bench = try Bench(subject)
-            let job = try Job(bench, Stages.scale())
-            try job.set([job.stage.inputs[0]: [Float](repeating: 1, count: 2 * Stages.width)])
-            let (gate, done) = (try bench.timeline(), try bench.timeline())
-            for value in 1...3 as ClosedRange<UInt64> {
-                var order = Order(signal: done, value)
-                if quiet == 0 { order.waits = [(gate, 1)] }
-                _ = try job.submit(Feed(plain: 2), order)
-            }
-            _ = try bench.quiesce(quiet)
-            job.abandon()
-            try bench.close()
-        }
+        for work in [Work.ended, .waiting, .running] { try close(subject, over: work) }
         let close = try slot(subject.device.close, "device.close")
         close(nil)
         let again = try Bench(subject)
         _ = try again.timeline()
         return ""
+    }
+
+    /// Where a device's work is when it is closed.
+    private enum Work { case ended, waiting, running }
+
+    /// Closes a device on which nothing was released.
+    private static func close(_ subject: Subject, over work: Work) throws {
+        let bench = try Bench(subject)
+        let job = work == .running ? try busy(bench) : try Job(bench, Stages.scale())
+        if work != .running { try job.set([job.stage.inputs[0]: [Float](repeating: 1, count: 2 * Stages.width)]) }
+        let (gate, done) = (try bench.timeline(), try bench.timeline())
+        for value in 1...3 as ClosedRange<UInt64> {
+            var order = Order(signal: done, value)
+            if work == .waiting { order.waits = [(gate, 1)] }
+            _ = try job.submit(Feed(plain: work == .running ? job.stage.maxTokens : 2), order)
+        }
+        if work == .running { usleep(2_000) }
+        _ = try bench.quiesce(work == .ended ? Bench.patience : 0)
+        job.abandon()
+        try bench.close()
     }
 
     /// D17

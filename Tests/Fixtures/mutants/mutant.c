@@ -216,6 +216,7 @@ baton_code __wrap_operate(const run *run, const baton_op *op, work *work, baton_
   spoil_run(&other, op);
   baton_code code = __real_operate(&other, &spoilt, work, status);
   const tensor *out = &run->program->tensors[op->output];
+  if (defect == 115 && __atomic_load_n(&work->device->cancelled, __ATOMIC_RELAXED)) return refuse(status, BATON_INTERNAL, "the batch was cut off"); // as it ran
   for (uint64_t t = 0; defect == 35 && op->kind == BATON_OP_EMBED && t < run->token_count; t++) run->places[op->output][t * out->columns] += 1;
   return code;
 }
