@@ -29,6 +29,28 @@ struct DriverConformanceTests {
         #expect(verdicts.filter { $0.outcome == .pass }.count == 12)
     }
 
+    /// With BATON_LAYERED=full every rule runs around layers; else some of them, of a seed.
+    private static func layeredRules(_ name: String) -> [Rule] {
+        guard ProcessInfo.processInfo.environment["BATON_LAYERED"] != "full" else { return Rule.all }
+        var state = name.utf8.reduce(UInt64(7)) { $0 &* 31 &+ UInt64($1) }
+        let wanted = Set((0..<8).map { _ -> Int in
+            state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+            return Int(state >> 33) % Rule.all.count + 1
+        })
+        return Rule.all.filter { wanted.contains($0.number) }
+    }
+
+    @Test("layers that look on change nothing: every driver keeps its rules within them", arguments: ["cpu", "trainium3", "cs3", "null"].filter(TestDrivers.has))
+    func layered(name: String) throws {
+        let folder = try TemporaryFolder()
+        let calls = folder.file("calls.jsonl")
+        let exceptions = name == "null" ? try Exceptions(reading: SharedLibrary.root + "/Plugins/null/conformance.json") : Exceptions()
+        let verdicts = try Conformance.verdicts(
+            TestDrivers.folder + "/libbaton-\(name).so", rules: Self.layeredRules(name), exceptions: exceptions, layers: "validate,trace:file=\(calls)")
+        #expect(verdicts.isConformant, "\(Conformance.broken(verdicts))")
+        #expect(!verdicts.isEmpty && (name == "null" || FileManager.default.fileExists(atPath: calls)), "no call went through the layers")
+    }
+
     @Test("a rule that is declared to fail and passes is flagged; one that fails is not")
     func expectedFailures() throws {
         let library = TestDrivers.folder + "/libbaton-null.so"
