@@ -37,6 +37,8 @@ public final class DriverCatalog: Sendable {
     }
     /// As BATON_LAYERS writes them.
     private let everywhere: String?
+    /// The same as the load report shows them.
+    private let shownLayers: [String]?
 
     /// - Parameter trust: what drivers must show before they are loaded.
     public convenience init(host: HostServices = HostServices(), search: DriverSearch = .standard(), trust: TrustPolicy = TrustPolicy()) {
@@ -49,8 +51,13 @@ public final class DriverCatalog: Sendable {
         self.search = search
         var report = search.report(hostABI: host.abi)
         report.trust = trust
-        state = Mutex(State(report: report))
         everywhere = search.layers
+        var shown: [String]?
+        do throws(DriverError) { shown = try search.layers.map { text throws(DriverError) in try LayerName.list(text).map(\.description) } } catch {
+            report.notes.append("\(error)")
+        }
+        shownLayers = shown
+        state = Mutex(State(report: report))
         host.catalog = self
     }
 
@@ -103,7 +110,7 @@ public final class DriverCatalog: Sendable {
         var stated: ABIRange?
         let library = try DriverLibrary(
             loading: path, examined: examination, host: host, isolated: child, stated: &stated, mayNeedFilesBeside: mayNeedFilesBeside)
-        report.candidates[index].record(library)
+        report.candidates[index].record(library, layers: shownLayers)
         return library
     }
 
@@ -182,7 +189,7 @@ public final class DriverCatalog: Sendable {
             defer { if let stated { report.candidates[index].driverABI = stated.description } }
             let library = try DriverLibrary(
                 loading: report.candidates[index].path, examined: examination, host: host, stated: &stated, mayNeedFilesBeside: report.trust.require == .none)
-            report.candidates[index].record(library)
+            report.candidates[index].record(library, layers: shownLayers)
             return library
         } catch {
             report.candidates[index].decision = .refused
@@ -209,7 +216,8 @@ extension LoadReport.Candidate {
         return ends.count == 4 ? ABIRange(ABIVersion(ends[0], ends[1]), ABIVersion(ends[2], ends[3])) : nil
     }
 
-    mutating func record(_ library: DriverLibrary) {
+    mutating func record(_ library: DriverLibrary, layers: [String]?) {
+        self.layers = layers
         decision = .loaded
         error = nil
         ownName = library.name

@@ -39,6 +39,8 @@ public struct LoadReport: Sendable, Encodable {
         public var note: DriverNote?
         /// The note's build, or the linker's build id.
         public var buildID: String?
+        /// The layers that BATON_LAYERS puts around its devices, outermost first; nil where there are none, or it is not loaded.
+        public var layers: [String]?
         /// "unsigned", "valid, key …", "right, but key … is not on the list" or "wrong".
         public var signature: String?
     }

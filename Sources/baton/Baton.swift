@@ -25,6 +25,7 @@ struct Baton: AsyncParsableCommand {
             ENVIRONMENT
               BATON_DRIVER_FILES, BATON_ADD_DRIVER_FILES   driver files, separated by ':'; the first replaces what is searched
               BATON_DRIVERS_SELECT, BATON_DRIVERS_DISABLE  globs over driver names, separated by ','
+              BATON_LAYERS                                 layers around every device, separated by ',': validate, trace, record, fault
               BATON_TRUST                                  the operator's file: what drivers must show before they are loaded
               BATON_MODELS                                 the folder of models
               BATON_THREADS                                threads of the worker pool

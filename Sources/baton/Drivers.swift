@@ -9,6 +9,7 @@ struct Drivers: ParsableCommand {
             EXAMPLES
               baton drivers
               baton drivers --json | jq '.report.candidates[] | {name, decision, sha256, buildID, signature, note}'
+              BATON_LAYERS=validate,trace baton drivers
               BATON_ADD_DRIVER_FILES=/opt/acme/acme.driver.json baton drivers
             """)
 
@@ -20,10 +21,19 @@ struct Drivers: ParsableCommand {
             let libraries = catalog.loadAll()
             let report = catalog.report
             if json { return Terminal.line(try JSON.text(DriversJSON(report: report, libraries: libraries))) }
-            let rows = report.candidates.map { [$0.shownName, $0.version ?? "-", $0.abi ?? "-", $0.decision.rawValue, $0.path] }
-            Terminal.line(Columns([["driver", "version", "ABI", "decision", "path"]] + rows).text)
+            Terminal.line(Columns(Self.rows(report.candidates)).text)
             for candidate in report.candidates { if let error = candidate.error { Terminal.note(error) } }
             for note in report.notes { Terminal.note(note) }
+        }
+    }
+
+    /// The table with its heading; layers have a column where there are any.
+    private static func rows(_ candidates: [LoadReport.Candidate]) -> [[String]] {
+        let areLayered = candidates.contains { $0.layers != nil }
+        let heading = ["driver", "version", "ABI", "decision"] + (areLayered ? ["layers"] : []) + ["path"]
+        return [heading] + candidates.map { candidate in
+            let layers = areLayered ? [candidate.layers?.joined(separator: ", ") ?? "-"] : []
+            return [candidate.shownName, candidate.version ?? "-", candidate.abi ?? "-", candidate.decision.rawValue] + layers + [candidate.path]
         }
     }
 }
