@@ -113,7 +113,7 @@ extension Checks {
         }
         try rowsAreApart(bench)
         let types = weightTypes(bench)
-        let trials = try trials(bench, 37, 3 * types.count) { try drawnLinear(bench, $0.pick(types), &$0) }
+        let trials = try trials(bench, 37, 2 * types.count) { try drawnLinear(bench, $0.pick(types), &$0) }
         return Note("weights \(types.map(Encoding.name).joined(separator: " ")); \(text(worst, trials, tolerance).words)")
     }
 

@@ -217,6 +217,8 @@ baton_code __wrap_operate(const run *run, const baton_op *op, work *work, baton_
   baton_code code = __real_operate(&other, &spoilt, work, status);
   const tensor *out = &run->program->tensors[op->output];
   if (defect == 115 && __atomic_load_n(&work->device->cancelled, __ATOMIC_RELAXED)) return refuse(status, BATON_INTERNAL, "the batch was cut off"); // as it ran
+  // The tail of a row, which no fixed shape has.
+  if (defect == 137 && op->kind == BATON_OP_LINEAR && run->program->tensors[op->inputs[0]].columns % 16 != 0) run->places[op->output][0] += 1;
   for (uint64_t t = 0; defect == 35 && op->kind == BATON_OP_EMBED && t < run->token_count; t++) run->places[op->output][t * out->columns] += 1;
   return code;
 }
