@@ -5,7 +5,7 @@ enum ForeignText {
     /// Text for an error line: in quotes, on one line, cut when it is long.
     static func quoted(_ text: String, limit: Int = 120) -> String {
         let shown = text.unicodeScalars.prefix(limit).map { scalar in
-            scalar.value < 0x20 || scalar.value == 0x7F ? "?" : String(scalar)
+            scalar.value < 0x20 || scalar.value == 0x7F || Character(scalar).isNewline ? "?" : String(scalar)
         }
         return "'\(shown.joined())\(text.unicodeScalars.count > limit ? "..." : "")'"
     }

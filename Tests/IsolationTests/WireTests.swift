@@ -34,6 +34,17 @@ struct WireTests {
         }
     }
 
+    @Test("a path that is none is refused in one short line, whatever is in it", arguments: ["a\n\u{85}b\u{2028}c", String(repeating: "x", count: 60_000)])
+    func wrongPath(path: String) throws {
+        var writer = WireWriter()
+        ChildSetup(path: path, search: DriverSearch(folders: []), workers: 1).put(to: &writer)
+        let error = try #require(throws: WireError.self) {
+            var reader = WireReader(writer.bytes)
+            _ = try ChildSetup(from: &reader)
+        }
+        #expect(!error.description.contains(where: \.isNewline) && error.description.utf8.count < 1_000)
+    }
+
     @Test("a setup comes back as it went, and any part of it is refused")
     func setup() throws {
         let search = DriverSearch(folders: ["/a", "/b"], files: ["/c/libbaton-x.so"], added: ["/d"], select: ["x*"], disable: ["y"])

@@ -56,7 +56,7 @@ package struct ChildSetup: Sendable {
         processors = try reader.take()
         processorSeconds = try reader.take()
         try reader.end()
-        guard path.hasPrefix("/"), (1...1_024).contains(workers) else { throw WireError("the driver '\(path)' and \(workers) workers") }
+        guard path.hasPrefix("/"), (1...1_024).contains(workers) else { throw WireError("the driver \(ForeignText.quoted(path)) and \(workers) workers") }
     }
 
     private static func put(_ list: [String], to writer: inout WireWriter) {
