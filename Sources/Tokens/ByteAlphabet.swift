@@ -35,21 +35,21 @@ struct ByteAlphabet: Sendable {
     }
 
     /// Appends the bytes that `spelling` stands for. False, with nothing appended, when some character is not of the alphabet.
-    func append(_ spelling: [UInt8], to output: inout [UInt8]) -> Bool {
+    func append(_ spelling: ArraySlice<UInt8>, to output: inout [UInt8]) -> Bool {
         let start = output.count
-        var index = 0
-        while index < spelling.count {
+        var index = spelling.startIndex
+        while index < spelling.endIndex {
             let lead = spelling[index]
             var scalar = Int(lead), length = 1
             if lead >= 0x80 {
-                guard lead & 0xe0 == 0xc0, index + 1 < spelling.count, spelling[index + 1] & 0xc0 == 0x80 else { break }
+                guard lead & 0xe0 == 0xc0, index + 1 < spelling.endIndex, spelling[index + 1] & 0xc0 == 0x80 else { break }
                 (scalar, length) = (Int(lead & 0x1f) << 6 | Int(spelling[index + 1] & 0x3f), 2)
             }
             guard scalar < bytes.count, bytes[scalar] >= 0, length == 1 || scalar >= 0x80 else { break }
             output.append(UInt8(bytes[scalar]))
             index += length
         }
-        if index == spelling.count { return true }
+        if index == spelling.endIndex { return true }
         output.removeLast(output.count - start)
         return false
     }

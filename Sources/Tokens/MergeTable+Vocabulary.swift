@@ -3,7 +3,7 @@
 extension MergeTable {
     /// The merges of a vocabulary. Of two for the same pair, the later one counts.
     /// - Throws: when a merge is not two tokens with a space between them, or a token is missing.
-    init(_ merges: [[UInt8]], _ index: TokenIndex) throws(TokensError) {
+    init(_ merges: ByteStrings, _ index: TokenIndex) throws(TokensError) {
         self.init(capacity: merges.count)
         var joined: [UInt8] = []
         for (rank, merge) in merges.enumerated() {
@@ -17,15 +17,16 @@ extension MergeTable {
     }
 
     private static func ids(
-        _ merge: [UInt8], _ space: Int, _ index: TokenIndex, _ joined: inout [UInt8]
+        _ merge: ArraySlice<UInt8>, _ space: Int, _ index: TokenIndex, _ joined: inout [UInt8]
     ) -> (left: Int32, right: Int32, both: Int32)? {
         joined.removeAll(keepingCapacity: true)
         joined += merge[..<space]
         joined += merge[(space + 1)...]
         return joined.withUnsafeBufferPointer { bytes in
+            let middle = space - merge.startIndex
             guard
-                let left = index.find(UnsafeBufferPointer(rebasing: bytes[..<space])),
-                let right = index.find(UnsafeBufferPointer(rebasing: bytes[space...])),
+                let left = index.find(UnsafeBufferPointer(rebasing: bytes[..<middle])),
+                let right = index.find(UnsafeBufferPointer(rebasing: bytes[middle...])),
                 let both = index.find(bytes)
             else { return nil }
             return (left, right, both)

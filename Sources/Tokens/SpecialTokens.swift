@@ -29,7 +29,7 @@ struct SpecialTokens: Sendable {
         }
     }
 
-    private mutating func insert(_ token: [UInt8], _ id: Int32) {
+    private mutating func insert(_ token: ArraySlice<UInt8>, _ id: Int32) {
         guard let first = token.first else { return }
         starts[Int(first)] = true
         var node: Int32 = 0

@@ -3,17 +3,17 @@
 /// A map from a token's spelling to its id, used while a tokenizer is built. Open addressing over the vocabulary's own
 /// arrays; the hash is the standard library's, seeded for each process.
 struct TokenIndex {
-    private let tokens: [[UInt8]]
+    private let tokens: ByteStrings
     private var slots: [Int32]
 
     /// Of two tokens that are spelled alike, the first is found.
-    init(_ tokens: [[UInt8]]) {
+    init(_ tokens: ByteStrings) {
         self.tokens = tokens
         var capacity = 16
         while capacity < 2 * tokens.count { capacity *= 2 }
         slots = Array(repeating: -1, count: capacity)
-        for (id, token) in tokens.enumerated() {
-            let slot = token.withUnsafeBufferPointer { self.slot(of: $0) }
+        for id in tokens.indices {
+            let slot = tokens.withBytes(id) { self.slot(of: $0) }
             if slots[slot] < 0 { slots[slot] = Int32(id) }
         }
     }
@@ -29,11 +29,7 @@ struct TokenIndex {
         var hasher = Hasher()
         hasher.combine(bytes: UnsafeRawBufferPointer(spelling))
         var slot = hasher.finalize() & (slots.count - 1)
-        while slots[slot] >= 0, !equal(tokens[Int(slots[slot])], spelling) { slot = (slot + 1) & (slots.count - 1) }
+        while slots[slot] >= 0, !tokens.withBytes(Int(slots[slot]), { $0.elementsEqual(spelling) }) { slot = (slot + 1) & (slots.count - 1) }
         return slot
-    }
-
-    private func equal(_ token: [UInt8], _ spelling: UnsafeBufferPointer<UInt8>) -> Bool {
-        token.count == spelling.count && token.withUnsafeBufferPointer { $0.elementsEqual(spelling) }
     }
 }

@@ -23,7 +23,7 @@ struct TokenTexts: Sendable {
         return bytes[offsets[Int(id)]..<offsets[Int(id) + 1]]
     }
 
-    private mutating func append(_ token: [UInt8], _ kind: Vocabulary.Kind, _ alphabet: ByteAlphabet) {
+    private mutating func append(_ token: ArraySlice<UInt8>, _ kind: Vocabulary.Kind, _ alphabet: ByteAlphabet) {
         switch kind {
         case .control, .userDefined: bytes += token
         case .byte: if let byte = Self.byte(token) { bytes.append(byte) } else { bytes += token }
@@ -31,7 +31,7 @@ struct TokenTexts: Sendable {
         }
     }
 
-    private static func byte(_ token: [UInt8]) -> UInt8? {
+    private static func byte(_ token: ArraySlice<UInt8>) -> UInt8? {
         let text = String(decoding: token, as: UTF8.self)
         guard token.count == 6, text.hasPrefix("<0x"), text.hasSuffix(">") else { return nil }
         return UInt8(text.dropFirst(3).dropLast(), radix: 16)

@@ -17,9 +17,9 @@ public struct Vocabulary: Sendable {
         case smollm
     }
 
-    let tokens: [[UInt8]]
+    let tokens: ByteStrings
     let kinds: [Kind]
-    let merges: [[UInt8]]
+    let merges: ByteStrings
     let splitting: Splitting
     let bos: Int32?
     let eos: Int32?
@@ -35,7 +35,7 @@ public struct Vocabulary: Sendable {
     ///   - addsBOS: whether a prompt starts with `bos`. `Tokenizer.encode` never adds it.
     /// - Throws: when the lists disagree, an id is out of range, or the scheme is not one of those above.
     public init(
-        tokens: [[UInt8]], types: [Int32], merges: [[UInt8]], pre: String, model: String, bos: Int32?, eos: Int32?, addsBOS: Bool
+        tokens: ByteStrings, types: [Int32], merges: ByteStrings, pre: String, model: String, bos: Int32?, eos: Int32?, addsBOS: Bool
     ) throws(TokensError) {
         guard model == "gpt2" else {
             throw TokensError("tokenizer model \(quoted(model)) is not known: byte-level BPE, \"gpt2\", is the one that is")
@@ -53,6 +53,14 @@ public struct Vocabulary: Sendable {
         splitting = try Self.splitting(named: pre)
         kinds = try Self.kinds(types)
         (self.tokens, self.merges, self.bos, self.eos, self.addsBOS) = (tokens, merges, bos, eos, addsBOS)
+    }
+
+    /// The same, of strings that lie apart.
+    public init(
+        tokens: [[UInt8]], types: [Int32], merges: [[UInt8]], pre: String, model: String, bos: Int32?, eos: Int32?, addsBOS: Bool
+    ) throws(TokensError) {
+        try self.init(
+            tokens: ByteStrings(tokens), types: types, merges: ByteStrings(merges), pre: pre, model: model, bos: bos, eos: eos, addsBOS: addsBOS)
     }
 
     private static func splitting(named pre: String) throws(TokensError) -> Splitting {

@@ -131,16 +131,22 @@ extension ModelFile {
     /// The tokenizer that the GGUF carries.
     func tokenizer() throws -> Tokenizer {
         guard let file else { throw Failure(code: 2, "\(path): describes a model without weights, which has no tokenizer; use a .gguf") }
-        let tokens = try file.byteStrings("tokenizer.ggml.tokens")
+        let tokens = try byteStrings(file, "tokenizer.ggml.tokens")
         let types = file.contains("tokenizer.ggml.token_type")
             ? try file.int32s("tokenizer.ggml.token_type") : [Int32](repeating: 1, count: tokens.count)
         return try Tokenizer(
             Vocabulary(
-                tokens: tokens, types: types, merges: try file.byteStrings("tokenizer.ggml.merges"),
+                tokens: tokens, types: types, merges: try byteStrings(file, "tokenizer.ggml.merges"),
                 pre: try file.stringIfPresent("tokenizer.ggml.pre") ?? "default", model: try file.string("tokenizer.ggml.model"),
                 bos: try file.uintIfPresent("tokenizer.ggml.bos_token_id").map { Int32(clamping: $0) },
                 eos: try file.uintIfPresent("tokenizer.ggml.eos_token_id").map { Int32(clamping: $0) },
                 addsBOS: try file.boolIfPresent("tokenizer.ggml.add_bos_token") ?? false))
+    }
+
+    private func byteStrings(_ file: GGUFFile, _ key: String) throws(ModelError) -> ByteStrings {
+        var strings = ByteStrings(expecting: try file.count(key))
+        try file.forEachString(key) { (_, bytes) throws(ModelError) in strings.append(bytes) }
+        return strings
     }
 
     /// The chat template that the GGUF carries.

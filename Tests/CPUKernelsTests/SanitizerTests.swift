@@ -36,7 +36,8 @@ struct SanitizerTests {
         for seed in 1...3 {
             let found = try program.run(["\(seed)", "3"])
             #expect(found.status == 0, "seed \(seed): \(found.text)")
-            #expect((Int(found.lines.first ?? "") ?? 0) > 1_000, "seed \(seed): \(found.text)")
+            // As many for each instruction set that this processor has; every one has the scalar path.
+            #expect((Int(found.lines.first ?? "") ?? 0) > 300, "seed \(seed): \(found.text)")
         }
     }
 }

@@ -93,10 +93,10 @@ struct TokenizerTests {
         #expect(String(decoding: alphabet.spelling(of: 0x0a), as: UTF8.self) == "Ċ")
         for byte in UInt8.min...UInt8.max {
             var read: [UInt8] = []
-            #expect(alphabet.append(alphabet.spelling(of: byte), to: &read) && read == [byte])
+            #expect(alphabet.append(alphabet.spelling(of: byte)[...], to: &read) && read == [byte])
         }
         var read: [UInt8] = [1]
-        #expect(!alphabet.append(Array("a漢".utf8), to: &read) && read == [1])
+        #expect(!alphabet.append(Array("a漢".utf8)[...], to: &read) && read == [1])
         #expect(!alphabet.append([0xc4], to: &read) && !alphabet.append([0x20], to: &read))
     }
 }
