@@ -1,5 +1,6 @@
 #define _GNU_SOURCE
 #include "CIsolation.h"
+#include <sched.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -83,7 +84,10 @@ long cisolation_receive(int socket, void *bytes, size_t room, int timeout_ms, in
     }
     if (errno == ECONNRESET) return 0;
     if (errno != EAGAIN && errno != EINTR) return -errno;
-    if (spins-- > 0) continue;
+    if (spins-- > 0) {
+      sched_yield(); // whoever is to answer may need this processor
+      continue;
+    }
     int waited = wait_for(socket, POLLIN, timeout_ms);
     if (waited < 0) return waited;
   }

@@ -23,7 +23,8 @@ struct MergeTable: Sendable {
     /// - Parameter capacity: at most as many insertions.
     init(capacity: Int) {
         var bits = 4
-        while 1 << bits < 2 * capacity { bits += 1 }
+        // A quarter stays vacant at least, so that searches end.
+        while 1 << bits < capacity + capacity / 3 { bits += 1 }
         slots = Array(repeating: Slot(key: Self.vacant, value: Value(rank: 0, id: 0)), count: 1 << bits)
         factor = UInt64.random(in: 0...UInt64.max) | 1
         shift = UInt64(64 - bits)

@@ -79,7 +79,8 @@ package final class ChildServer: @unchecked Sendable {
 
     private func serve(_ channel: Channel, once: Bool) {
         repeat {
-            guard let frame = try? channel.receive() else { return }
+            // A call seldom comes alone: what a host does between two of a step is shorter than a wake-up.
+            guard let frame = try? channel.receive(spins: Channel.spins) else { return }
             var reply = answer(frame, channel)
             for descriptor in frame.descriptors { close(descriptor) }
             do throws(Channel.Failure) { try channel.send(frame.kind, reply.frame, descriptors: reply.descriptors) } catch {

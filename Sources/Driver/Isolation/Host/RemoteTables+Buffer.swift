@@ -114,7 +114,7 @@ extension RemoteTables {
             let asked = isInside ? UInt64(count) : length
             let at = offset &+ done
             let from = Int(truncatingIfNeeded: done)
-            let code = Forward.device(call, device, status, prepare: .init { give($0, from, count) }) { writer throws(DriverError) in
+            let code = Forward.device(call, device, status, spins: Channel.spins, prepare: .init { give($0, from, count) }) { writer throws(DriverError) in
                 try Forward.id(buffer, beside: device, to: &writer)
                 writer.put(at)
                 writer.put(asked)

@@ -53,7 +53,7 @@ extension RemoteTables {
         _ device: OpaquePointer?, _ program: OpaquePointer?, _ batch: UnsafePointer<baton_batch>?, _ sync: UnsafePointer<baton_sync>?,
         _ status: UnsafeMutablePointer<baton_status>?
     ) -> baton_code {
-        let code = Forward.device(.submit, device, status, tag: batch?.pointee.tag ?? 0, spins: 20) { writer throws(DriverError) in
+        let code = Forward.device(.submit, device, status, tag: batch?.pointee.tag ?? 0, spins: Channel.spins) { writer throws(DriverError) in
             try checkShape(program, batch)
             let id = { (handle: OpaquePointer?) throws(DriverError) -> UInt64 in try Forward.id(handle, beside: device) }
             writer.put(try id(program))

@@ -11,6 +11,8 @@ final class Channel: @unchecked Sendable {
     /// The call that runs, and its batch: what is named when the child ends. Written by the caller.
     let current = Atomic<UInt16>(0)
     let tag = Atomic<UInt64>(0)
+    /// How often a side looks for a frame before it sleeps, where one is due within some ten microseconds.
+    static let spins: Int32 = 30
     private var room = [UInt8](repeating: 0, count: Wire.inline + 64)
 
     /// Takes over both descriptors.
