@@ -18,6 +18,8 @@ public final class LoadClient: Sendable {
         settings.httpVersion = .http1Only
         settings.timeout.connect = .seconds(10)
         settings.connectionPool.retryConnectionEstablishment = false
+        // Who closes a kept connection is the server alone: how long this machine is busy must not show.
+        settings.connectionPool.idleTimeout = .hours(1)
         settings.connectionPool.concurrentHTTP1ConnectionsPerHostSoftLimit = connections
         http = HTTPClient(eventLoopGroupProvider: .singleton, configuration: settings)
     }
