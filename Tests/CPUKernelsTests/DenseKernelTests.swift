@@ -42,6 +42,22 @@ struct DenseKernelTests {
         }
     }
 
+    @Test("what a token gives by panels is the same, bit for bit, whatever runs beside it", arguments: Kernels.sets, [Int32(1), 2, 3])
+    func alone(isa: Int32, type: Int32) throws {
+        let table = try Kernels.table(isa)
+        var random = Kernels.Random(state: UInt64(80 + type))
+        for (tokens, inputs) in [(13, 576), (8, 131), (7, 3)] {
+            let (panel, _) = Self.bits(type, random.row(inputs * 16))
+            let (x, bias) = (random.row(tokens * inputs), random.row(16))
+            var (all, one) = ([Float](repeating: .nan, count: tokens * 16), [Float](repeating: .nan, count: 16))
+            table.linear_panel(type, panel, inputs, 16, x, tokens, bias, &all, 16)
+            for token in 0..<tokens {
+                table.linear_panel(type, panel, inputs, 16, Array(x[token * inputs..<(token + 1) * inputs]), 1, bias, &one, 16)
+                #expect(one.map(\.bitPattern) == all[token * 16..<(token + 1) * 16].map(\.bitPattern), "token \(token) of \(tokens), \(inputs) inputs")
+            }
+        }
+    }
+
     @Test("rows in plain types agree with sums in double", arguments: Kernels.sets, [Int32(1), 2, 3])
     func rows(isa: Int32, type: Int32) throws {
         let table = try Kernels.table(isa)

@@ -52,29 +52,32 @@ struct DepartureTests {
         defer { engine.close() }
         try await TestServer.with(engine, model: ModelTests.model(engine)) { (server: TestServer) async throws -> Void in
             let before = LoadProofTests.text(try await server.post("/v1/completions", Self.body(6, streams: false), Self.disaggregated))
-            // Who holds the only seat while the other waits.
-            async let seated = phase == .queue ? LoadProofTests.text(server.post("/v1/completions", Self.body(6, streams: false), Self.disaggregated)) : before
-            if phase == .queue { try await TestServer.until { engine.metrics.running == 1 } }
-            try await Self.leave(server, engine, phase, streams: streams)
-            try await TestServer.until { engine.metrics.cancelled == 1 }
-            #expect(engine.metrics.cancelledIn == [phase: 1])
-            #expect(try await seated == before)
+            // On a busy machine the phase may be over before this sees it: then another client comes, and leaves.
+            for _ in 0..<20 where engine.metrics.cancelledIn[phase] == nil {
+                async let seated = phase == .queue ? LoadProofTests.text(server.post("/v1/completions", Self.body(6, streams: false), Self.disaggregated)) : before
+                if phase == .queue { try await TestServer.until { engine.metrics.running == 1 } }
+                try await Self.leave(server, engine, phase, streams: streams)
+                #expect(try await seated == before)
+            }
+            #expect(engine.metrics.cancelledIn[phase] == 1)
             try await TestServer.until { engine.metrics.running == 0 && engine.metrics.queued == 0 }
             #expect(engine.metrics.kv.allSatisfy { $0.used == 0 && $0.quarantined == 0 })
-            #expect(engine.metrics.completed == (phase == .queue ? 2 : 1))
             #expect(LoadProofTests.text(try await server.post("/v1/completions", Self.body(6, streams: false), Self.disaggregated)) == before)
         }
     }
 
-    /// Asks, waits until the request stands in the phase, and goes.
+    /// Asks, waits until the request stands in the phase or has ended, and goes; returns when the engine has noticed.
     private static func leave(_ server: TestServer, _ engine: ServingEngine, _ phase: RequestPhase, streams: Bool) async throws {
-        let (port, text) = (server.port, TestServer.text("POST", "/v1/completions", body(400, streams: streams), disaggregated))
+        let (port, text) = (server.port, TestServer.text("POST", "/v1/completions", body(100, streams: streams), disaggregated))
         let wire = try await Wire.blocking {
             let wire = try Wire(port: port)
             wire.send(text)
             return ServeProcess.Held(wire)
         }
-        try await TestServer.until { engine.metrics.phases[phase] == 1 }
+        let (ended, cancelled) = (engine.metrics.completed, engine.metrics.cancelled)
+        let mostEnded = ended + (phase == .queue ? 1 : 0)
+        try await TestServer.until { engine.metrics.phases[phase] == 1 || engine.metrics.completed > mostEnded }
         wire.wire.reset()
+        try await TestServer.until { engine.metrics.cancelled > cancelled || engine.metrics.completed > mostEnded }
     }
 }
