@@ -45,14 +45,9 @@ final class BatonServer: @unchecked Sendable {
         process.waitUntilExit()
     }
 
-    /// Files and sockets that it has open.
-    var descriptors: Int { (try? FileManager.default.contentsOfDirectory(atPath: "/proc/\(process.processIdentifier)/fd").count) ?? 0 }
-
-    var residentKilobytes: Int {
-        let text = (try? String(contentsOfFile: "/proc/\(process.processIdentifier)/status", encoding: .utf8)) ?? ""
-        let line = text.split(separator: "\n").first { $0.hasPrefix("VmRSS:") }
-        return line.flatMap { Int($0.split(separator: " ").dropFirst().first ?? "") } ?? 0
-    }
+    private var figures: ProcessFigures { ProcessFigures(process.processIdentifier) }
+    var descriptors: Int { figures.descriptors }
+    var residentKilobytes: Int { figures.residentKilobytes }
 
     var isRunning: Bool { process.isRunning }
 

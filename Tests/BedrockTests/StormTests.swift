@@ -3,7 +3,7 @@ import Glibc
 import Testing
 @testable import Server
 
-/// A storm of hostile requests against the real server with keys.
+/// A storm of requests, good and hostile, against the real server with keys.
 @Suite(.serialized, .enabled(if: BatonServer.isPossible, "\(BatonServer.absence)"))
 struct StormTests {
     /// BATON_STORM says how many requests.

@@ -38,6 +38,22 @@ struct ScheduleTests {
         return arrival
     }
 
+    /// Requests that come while others run, some of which leave, until all have ended.
+    private static func load(_ count: UInt64, _ seed: UInt64, _ play: inout ScheduleSimulation) {
+        var dice = Dice(seed)
+        for id in 1...count {
+            play.arrive(arrival(id, &dice))
+            for _ in 0..<dice.below(8) { play.advance() }
+            if dice.chance(10) { play.cancel(UInt64(1 + dice.below(Int(id)))) }
+        }
+        play.runDry()
+    }
+
+    /// Errors that requests ended with, but for refusals that are due.
+    private static func errors(_ play: ScheduleSimulation) -> [EngineError] {
+        play.ended.values.compactMap { $0 }.filter { $0.kind != .busy && !$0.words.contains("never_fits") }
+    }
+
     @Test("whatever arrives, leaves and fails, every request ends once, no block is leaked or written by two", arguments: Shape.allCases, [false, true])
     func random(shape: Shape, overcommits: Bool) {
         var preempted = 0
@@ -50,20 +66,14 @@ struct ScheduleTests {
                     $0.maxRunningPerClient = 3
                 }, seed: seed)
             play.failures = failures
-            var dice = Dice(seed ^ 0xABCD)
-            for id in 1...120 as ClosedRange<UInt64> {
-                play.arrive(Self.arrival(id, &dice))
-                for _ in 0..<dice.below(8) { play.advance() }
-                if dice.chance(10) { play.cancel(UInt64(1 + dice.below(Int(id)))) }
-            }
-            play.runDry()
+            Self.load(120, seed ^ 0xABCD, &play)
             #expect(play.wrongs.isEmpty, "seed \(seed): \(play.wrongs.prefix(3))")
             #expect(play.ended.count == 120, "seed \(seed): \(120 - play.ended.count) requests never ended")
             #expect(play.schedule.isIdle)
             #expect(play.largestQueue <= 20 + 12, "the queue is bounded, but for those that come back")
             for ledger in play.schedule.ledgers { #expect(ledger.heldCount == 0, "seed \(seed): \(ledger.heldCount) blocks are held by nobody") }
             if failures == 0 {
-                let errors = play.ended.values.compactMap { $0 }.filter { $0.kind != .busy && !$0.words.contains("never_fits") }
+                let errors = Self.errors(play)
                 #expect(errors.isEmpty, "seed \(seed): \(errors.first?.words ?? "")")
             }
             preempted += play.preempted
@@ -77,17 +87,11 @@ struct ScheduleTests {
         for seed in 0..<12 as Range<UInt64> {
             var play = ScheduleSimulation(Self.schedule(shape, blocks: 30 + Int(seed)) { $0.overcommits = overcommits }, seed: seed)
             play.resets = 3 + Int(seed)
-            var dice = Dice(seed ^ 0x1234)
-            for id in 1...60 as ClosedRange<UInt64> {
-                play.arrive(Self.arrival(id, &dice))
-                for _ in 0..<dice.below(8) { play.advance() }
-                if dice.chance(10) { play.cancel(UInt64(1 + dice.below(Int(id)))) }
-            }
-            play.runDry()
+            Self.load(60, seed ^ 0x1234, &play)
             #expect(play.wrongs.isEmpty, "seed \(seed): \(play.wrongs.prefix(3))")
             #expect(play.ended.count == 60 && play.schedule.isIdle)
             for ledger in play.schedule.ledgers { #expect(ledger.heldCount == 0, "seed \(seed): \(ledger.heldCount) blocks are held by nobody") }
-            let errors = play.ended.values.compactMap { $0 }.filter { $0.kind != .busy && !$0.words.contains("never_fits") }
+            let errors = Self.errors(play)
             #expect(errors.isEmpty, "seed \(seed): \(errors.first?.words ?? "")")
             preempted += play.preempted
         }
@@ -101,15 +105,9 @@ struct ScheduleTests {
             var play = ScheduleSimulation(Self.schedule(shape, blocks: 30 + Int(seed)) { $0.recomputes = recomputes }, seed: seed)
             play.vanishings = 5 + Int(seed)
             play.resets = Int(seed % 3)
-            var dice = Dice(seed ^ 0x77)
-            for id in 1...60 as ClosedRange<UInt64> {
-                play.arrive(Self.arrival(id, &dice))
-                for _ in 0..<dice.below(8) { play.advance() }
-                if dice.chance(10) { play.cancel(UInt64(1 + dice.below(Int(id)))) }
-            }
-            play.runDry()
+            Self.load(60, seed ^ 0x77, &play)
             (play.vanishings, play.resets) = (0, 0)
-            let errors = play.ended.values.compactMap { $0 }.filter { $0.kind != .busy && !$0.words.contains("never_fits") }
+            let errors = Self.errors(play)
             if recomputes { #expect(errors.isEmpty, "seed \(seed): \(errors.first?.words ?? "")") }
             failed += errors.count
             for id in 61...62 as ClosedRange<UInt64> {

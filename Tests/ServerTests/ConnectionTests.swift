@@ -18,7 +18,7 @@ struct ConnectionTests {
             let wire = try await Wire.blocking {
                 let wire = try Wire(port: port)
                 wire.send(text)
-                return Held(wire: wire)
+                return Wire.Held(wire: wire)
             }
             try await TestServer.until { engine.active == 1 }
             wire.wire.reset()
@@ -27,9 +27,6 @@ struct ConnectionTests {
             #expect(try await server.get("/healthz").status == 200)
         }
     }
-
-    /// A wire that goes from one thread to another, one at a time.
-    private struct Held: @unchecked Sendable { var wire: Wire }
 
     @Test("a body that is too large is 413, said in its length or not")
     func tooLarge() async throws {
@@ -83,7 +80,7 @@ struct ConnectionTests {
             let wire = try await Wire.blocking {
                 let wire = try Wire(port: port)
                 wire.send(text)
-                return Held(wire: wire)
+                return Wire.Held(wire: wire)
             }
             try await TestServer.until { server.lines.now.contains { $0.contains("\"cut\":true") } }
             _ = wire

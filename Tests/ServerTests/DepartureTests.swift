@@ -25,19 +25,8 @@ struct DepartureTests {
     }
 
     private static func engine(_ phase: RequestPhase) throws -> ServingEngine {
-        let layers = layers(phase)
-        func stage(_ name: String, _ label: String, _ layers: [LayerName]) -> StageDevices {
-            StageDevices(stage: name, devices: [.init(label: label, driver: "cpu", options: name == "prefill" ? ["kv_dtype": "f32"] : [:], layers: layers)])
-        }
         // One request runs at a time where others are to wait.
-        let placement = try Placement(
-            model: TestModel.open(), prefill: stage("prefill", "a", layers.prefill), decode: stage("decode", "b", layers.decode), context: 512,
-            sequences: phase == .queue ? 1 : 4, kvTokens: 2048, catalog: TestDrivers.catalog())
-        guard let file = placement.model.file else { throw EngineError(.usage, "no weights") }
-        var settings = ServingEngine.Settings()
-        settings.handoff = HandoffSettings(deadline: 60_000_000_000)
-        settings.schedule.keepsPrefixes = false
-        return try ServingEngine(opening: placement, tokenizer: TestModel.tokenizer(file), settings: settings)
+        try ModelTests.travelling(layers(phase), sequences: phase == .queue ? 1 : 4) { $0.schedule.keepsPrefixes = false }
     }
 
     private static func body(_ maxTokens: Int, streams: Bool) -> String {
@@ -72,10 +61,11 @@ struct DepartureTests {
         let wire = try await Wire.blocking {
             let wire = try Wire(port: port)
             wire.send(text)
-            return ServeProcess.Held(wire)
+            return Wire.Held(wire: wire)
         }
-        let (ended, cancelled) = (engine.metrics.completed, engine.metrics.cancelled)
-        let mostEnded = ended + (phase == .queue ? 1 : 0)
+        let cancelled = engine.metrics.cancelled
+        // Who has the seat may end first.
+        let mostEnded = engine.metrics.completed + (phase == .queue ? 1 : 0)
         try await TestServer.until { engine.metrics.phases[phase] == 1 || engine.metrics.completed > mostEnded }
         wire.wire.reset()
         try await TestServer.until { engine.metrics.cancelled > cancelled || engine.metrics.completed > mostEnded }

@@ -45,18 +45,10 @@ struct FaultProofTests {
     private static let prompts = ["The capital of France is", "Two and two make", "Water boils at", "A cat is", "The sun is", "My name is", "One two three", "In the beginning"]
 
     private static func engine(_ place: Place?, recomputes: Bool = true) throws -> ServingEngine {
-        func devices(_ stage: String, _ label: String, _ layers: [LayerName]) -> StageDevices {
-            // A dtype of its own, so that KV really travels.
-            StageDevices(stage: stage, devices: [.init(label: label, driver: "cpu", options: stage == "prefill" ? ["kv_dtype": "f32"] : [:], layers: layers, isolation: place?.isolation(stage))])
+        try ModelTests.travelling(place?.layers ?? ([], []), sequences: 8, isolation: { place?.isolation($0) }) {
+            $0.handoff.recomputes = recomputes
+            $0.schedule.cooldown = 600_000_000_000
         }
-        let placement = try Placement(
-            model: TestModel.open(), prefill: devices("prefill", "a", place?.layers.prefill ?? []), decode: devices("decode", "b", place?.layers.decode ?? []),
-            context: 512, sequences: 8, kvTokens: 2048, catalog: TestDrivers.catalog())
-        guard let file = placement.model.file else { throw EngineError(.usage, "no weights") }
-        var settings = ServingEngine.Settings()
-        settings.handoff = HandoffSettings(deadline: 60_000_000_000, recomputes: recomputes)
-        settings.schedule.cooldown = 600_000_000_000
-        return try ServingEngine(opening: placement, tokenizer: TestModel.tokenizer(file), settings: settings)
     }
 
     private static func body(_ prompt: String, streams: Bool) -> String {

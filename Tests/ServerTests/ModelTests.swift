@@ -25,6 +25,24 @@ struct ModelTests {
         return try ServingEngine(opening: placement, tokenizer: TestModel.tokenizer(file), settings: settings)
     }
 
+    /// Two devices that keep KV in dtypes of their own, so that it really travels.
+    static func travelling(
+        _ layers: (prefill: [LayerName], decode: [LayerName]), sequences: Int, isolation: (String) -> Isolation? = { _ in nil },
+        _ change: (inout ServingEngine.Settings) -> Void
+    ) throws -> ServingEngine {
+        func stage(_ name: String, _ label: String, _ options: DriverOptions, _ layers: [LayerName]) -> StageDevices {
+            StageDevices(stage: name, devices: [.init(label: label, driver: "cpu", options: options, layers: layers, isolation: isolation(name))])
+        }
+        let placement = try Placement(
+            model: TestModel.open(), prefill: stage("prefill", "a", ["kv_dtype": "f32"], layers.prefill), decode: stage("decode", "b", [:], layers.decode),
+            context: 512, sequences: sequences, kvTokens: 2048, catalog: TestDrivers.catalog())
+        guard let file = placement.model.file else { throw EngineError(.usage, "no weights") }
+        var settings = ServingEngine.Settings()
+        settings.handoff = HandoffSettings(deadline: 60_000_000_000)
+        change(&settings)
+        return try ServingEngine(opening: placement, tokenizer: TestModel.tokenizer(file), settings: settings)
+    }
+
     static func model(_ engine: ServingEngine) throws -> ServedModel {
         let source = try engine.placement.model.file?.stringIfPresent("tokenizer.chat_template") ?? ""
         return ServedModel(

@@ -35,7 +35,7 @@ struct ProcessTests {
 
         let body = #"{"model": "tiny", "prompt": "The capital of France is", "max_tokens": 24, "stream": true}"#
         let text = TestServer.text("POST", "/v1/completions", body, process.bearer)
-        let late = try await Wire.blocking { ServeProcess.Held(try Wire(port: port)) }
+        let late = try await Wire.blocking { Wire.Held(wire: try Wire(port: port)) }
         async let running = process.ask(text) { process.terminate() }
         // On a connection that was there, and on one that was not.
         let refused = try await Wire.blocking { () -> [Int] in
@@ -123,12 +123,9 @@ final class ServeProcess: @unchecked Sendable {
     }
 
     var bearer: [String: String] { ["authorization": "Bearer " + token] }
-    var descriptors: Int { (try? FileManager.default.contentsOfDirectory(atPath: "/proc/\(process.processIdentifier)/fd").count) ?? 0 }
-    var residentKilobytes: Int {
-        let text = (try? String(contentsOfFile: "/proc/\(process.processIdentifier)/status", encoding: .utf8)) ?? ""
-        let line = text.split(separator: "\n").first { $0.hasPrefix("VmRSS:") }
-        return line.flatMap { Int($0.split(separator: " ").dropFirst().first ?? "") } ?? 0
-    }
+    private var figures: ProcessFigures { ProcessFigures(process.processIdentifier) }
+    var descriptors: Int { figures.descriptors }
+    var residentKilobytes: Int { figures.residentKilobytes }
 
     /// - Parameter begun: called once the answer has begun to come.
     func ask(_ text: String, begun: @escaping @Sendable () -> Void = {}) async throws -> Reply {
@@ -140,12 +137,6 @@ final class ServeProcess: @unchecked Sendable {
             begun()
             return Reply(first + wire.read())
         }
-    }
-
-    /// A connection that goes from one thread to another.
-    struct Held: @unchecked Sendable {
-        let wire: Wire
-        init(_ wire: Wire) { self.wire = wire }
     }
 
     /// The status that a request gets; 0 where nobody takes it. Blocks.

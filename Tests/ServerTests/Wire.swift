@@ -65,6 +65,9 @@ final class Wire {
         shutdown(descriptor, Int32(SHUT_RDWR))
     }
 
+    /// A wire that goes from one thread to another, one at a time.
+    struct Held: @unchecked Sendable { let wire: Wire }
+
     /// Runs `body`, which blocks, on a thread of its own.
     static func blocking<R: Sendable>(_ body: @escaping @Sendable () throws -> R) async throws -> R {
         try await withCheckedThrowingContinuation { continuation in

@@ -4,7 +4,7 @@ extension Schedule {
         let ledger = stages[stage].ledger
         for item in running[stage]?.items ?? [] { sequences[item.id]?.isInFlight = false }
         running[stage] = nil
-        found(stage)
+        stageSeen(stage)
         ledgers[ledger].forgetAll()
         for id in lost { quarantine(id) }
         let held = sequences.values.filter { holds($0, ledger) }.sorted { $0.rank < $1.rank }
@@ -23,7 +23,7 @@ extension Schedule {
         actions.append(.reopen(stage: stage))
     }
 
-    mutating func found(_ stage: Int) {
+    mutating func stageSeen(_ stage: Int) {
         lostStages.remove(stage)
         reopening.remove(stage)
     }

@@ -317,7 +317,7 @@ public struct Schedule: Sendable {
         case .batchFailed(let stage, let error, let lost): batchFailed(stage, error, lost)
         case .stageReset(let stage, let error, let lost): stageReset(stage, error, lost)
         case .stageLost(let stage): stageLost(stage)
-        case .stageSeen(let stage): found(stage)
+        case .stageSeen(let stage): stageSeen(stage)
         case .handedOver(let id, let exposed): handedOver(id, exposed)
         case .handoffFailed(let id, let error, let lost): handoffFailed(id, error, lost)
         case .handoffClosed(let id, let lost):
