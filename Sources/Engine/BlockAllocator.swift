@@ -12,6 +12,8 @@ public final class BlockAllocator: Sendable {
         var free: [UInt32]
         var generation: UInt64 = 0
         var live: Set<UInt64> = []
+        /// Reservations whose blocks may still be written to, and what was given back of them meanwhile.
+        var quarantined: [UInt64: [UInt32]] = [:]
     }
 
     public init(blockCount: Int, blockTokens: Int) {
@@ -42,11 +44,25 @@ public final class BlockAllocator: Sendable {
     /// Whether a reservation still stands.
     func isLive(_ generation: UInt64) -> Bool { state.withLock { $0.live.contains(generation) } }
 
-    /// Keeps the blocks of a reservation out of use for good: a device that does not answer may still write to them.
-    func quarantine(generation: UInt64) { state.withLock { _ = $0.live.remove(generation) } }
+    /// Keeps the blocks of a reservation out of use: a device that does not answer may still write to them.
+    func quarantine(generation: UInt64) {
+        state.withLock { state in
+            guard state.live.remove(generation) != nil else { return }
+            state.quarantined[generation] = []
+        }
+    }
+
+    /// The device has ended what it did with them: they are as any others again.
+    func recover(generation: UInt64) {
+        state.withLock { state in
+            guard let blocks = state.quarantined.removeValue(forKey: generation) else { return }
+            if blocks.isEmpty { state.live.insert(generation) } else { state.free.append(contentsOf: blocks) }
+        }
+    }
 
     func release(_ blocks: [UInt32], generation: UInt64) {
         state.withLock { state in
+            if state.quarantined[generation] != nil { return state.quarantined[generation] = blocks.reversed() }
             guard state.live.remove(generation) != nil else { return }
             state.free.append(contentsOf: blocks.reversed())
         }

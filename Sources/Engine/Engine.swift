@@ -52,6 +52,8 @@ public final class Engine {
         self.filters = filters
     }
 
+    deinit { LostHandoffs.sweep(closing: [prefill, decode]) }
+
     /// Runs one request. `emit` hears text as it is certain, on this thread; what it heard in all is the report's text.
     /// - Throws: a typed error; all KV blocks have gone back then.
     public func run(_ request: Request, emit: (String) -> Void = { _ in }, progress: ((Int) -> Void)? = nil) throws(EngineError) -> RunReport {

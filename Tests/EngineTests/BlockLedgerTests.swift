@@ -47,7 +47,7 @@ struct BlockLedgerTests {
         #expect(ledger.isSound && Self.found(ledger, [1, 2]) == [old[0]], "what is held is not forgotten")
     }
 
-    @Test("a block with two holders goes back with the second; quarantined blocks never do")
+    @Test("a block with two holders goes back with the second; quarantined blocks only when they are recovered")
     func holders() {
         var ledger = BlockLedger(blockCount: 4, blockTokens: 2)
         let blocks = Self.fill(&ledger, [1, 2, 3, 4])
@@ -60,6 +60,9 @@ struct BlockLedgerTests {
         ledger.quarantine(lost)
         ledger.release(lost)
         #expect(ledger.usableCount == 1 && ledger.availableCount == 1 && ledger.isSound)
+        ledger.recover(lost)
+        ledger.recover(lost)
+        #expect(ledger.usableCount == 4 && ledger.availableCount == 4 && ledger.isSound)
     }
 
     @Test("after a device has failed nothing it holds is found again")

@@ -38,6 +38,9 @@ struct ScheduleSimulation {
     private var running: [Schedule.BatchPlan] = []
     private var closing: [(Schedule.ID, Int)] = []
     private var handing: [Schedule.ID] = []
+    /// Handoffs that are over and whose copies are not: the request, and the stage they came from.
+    private var lost: [(id: Schedule.ID, stage: Int)] = []
+    private(set) var lostCount = 0
     private(set) var ended: [Schedule.ID: EngineError?] = [:]
     private(set) var order: [Schedule.ID] = []
     private(set) var made: [Schedule.ID: [Int32]] = [:]
@@ -58,7 +61,7 @@ struct ScheduleSimulation {
         written = schedule.ledgers.map { _ in [:] }
     }
 
-    var isIdle: Bool { running.isEmpty && closing.isEmpty && handing.isEmpty && reopening.isEmpty }
+    var isIdle: Bool { running.isEmpty && closing.isEmpty && handing.isEmpty && reopening.isEmpty && lost.isEmpty }
 
     /// What a request's stream is when nothing disturbs it: each token a function of all before it.
     static func stream(_ arrival: Schedule.Arrival) -> [Int32] {
@@ -93,23 +96,39 @@ struct ScheduleSimulation {
 
     /// One thing that is under way ends.
     mutating func advance() {
-        let choices = running.count + closing.count + handing.count + reopening.count
+        let choices = running.count + closing.count + handing.count + reopening.count + lost.count
         guard choices > 0 else { return step(.tick) }
         var pick = dice.below(choices)
+        if pick < lost.count { return recover(lost.remove(at: pick)) }
+        pick -= lost.count
         if pick < running.count { return end(running.remove(at: pick)) }
         pick -= running.count
         if pick < closing.count {
             let (id, _) = closing.remove(at: pick)
-            return step(.handoffClosed(id, lost: dice.chance(failures / 4)))
+            return step(.handoffClosed(id, lost: loses(id, failures)))
         }
         pick -= closing.count
         if pick >= handing.count { return open(reopening.remove(at: pick - handing.count)) }
         let id = handing.remove(at: pick)
         if let routed = routes[id], vanishes(routed.pair) { return step(.handoffFailed(id, EngineError(.handoff, "nobody took it"), lost: false)) }
-        if dice.chance(failures) { return step(.handoffFailed(id, EngineError(.handoff, "lost"), lost: dice.chance(10))) }
+        if dice.chance(failures) { return step(.handoffFailed(id, EngineError(.handoff, "lost"), lost: loses(id, 40))) }
         tentative.remove(id)
         if let carry = carried.removeValue(forKey: id) { for block in carry.blocks { written[carry.ledger][block] = carry.life } }
         step(.handedOver(id, exposed: 10))
+    }
+
+    /// Whether the handoff of a request ends before its copies do.
+    private mutating func loses(_ id: Schedule.ID, _ percent: Int) -> Bool {
+        guard dice.chance(percent), let sequence = schedule.sequences[id] else { return false }
+        lost.append((id, schedule.pairs[sequence.pair].prefill))
+        lostCount += 1
+        return true
+    }
+
+    /// The copies of one handoff have ended, and they may have been the last of its request's.
+    private mutating func recover(_ one: (id: Schedule.ID, stage: Int)) {
+        guard !lost.contains(where: { $0 == one }) else { return }
+        step(.copiesEnded(one.id, stage: one.stage))
     }
 
     mutating func runDry(_ limit: Int = 200_000) {
@@ -244,6 +263,10 @@ struct ScheduleSimulation {
             let size = ledger.blockTokens
             for block in Set((item.start..<item.start + item.tokens.count).map { item.table[$0 / size] }) where ledger.holders[Int(block)] > 1 {
                 wrongs.append("request \(item.id) writes to block \(block), which others hold")
+            }
+            let writes = Set(blocks(item.table, item.start..<item.start + item.tokens.count, schedule.stages[plan.stage].ledger))
+            for one in schedule.quarantined where one.id != item.id && one.ledger == schedule.stages[plan.stage].ledger && !writes.isDisjoint(with: one.blocks) {
+                wrongs.append("request \(item.id) writes to blocks that copies of request \(one.id) may still touch")
             }
         }
     }

@@ -56,7 +56,7 @@ struct ScheduleTests {
 
     @Test("whatever arrives, leaves and fails, every request ends once, no block is leaked or written by two", arguments: Shape.allCases, [false, true])
     func random(shape: Shape, overcommits: Bool) {
-        var preempted = 0
+        var (preempted, lost) = (0, 0)
         for seed in 0..<12 as Range<UInt64> {
             let failures = seed % 3 == 0 ? 0 : Int(seed)
             var play = ScheduleSimulation(
@@ -71,14 +71,19 @@ struct ScheduleTests {
             #expect(play.ended.count == 120, "seed \(seed): \(120 - play.ended.count) requests never ended")
             #expect(play.schedule.isIdle)
             #expect(play.largestQueue <= 20 + 12, "the queue is bounded, but for those that come back")
-            for ledger in play.schedule.ledgers { #expect(ledger.heldCount == 0, "seed \(seed): \(ledger.heldCount) blocks are held by nobody") }
+            for ledger in play.schedule.ledgers {
+                #expect(ledger.heldCount == 0, "seed \(seed): \(ledger.heldCount) blocks are held by nobody")
+                #expect(ledger.quarantinedCount == 0, "seed \(seed): \(ledger.quarantinedCount) blocks are out of use though all copies have ended")
+            }
             if failures == 0 {
                 let errors = Self.errors(play)
                 #expect(errors.isEmpty, "seed \(seed): \(errors.first?.words ?? "")")
             }
             preempted += play.preempted
+            lost += play.lostCount
         }
         if overcommits { #expect(preempted > 0, "blocks never ran out, so that nothing was tried") }
+        if shape == .apart || shape == .twoToOne { #expect(lost > 0, "no handoff ended before its copies, so that nothing was tried") }
     }
 
     @Test("when devices are lost with their KV and opened anew, every request ends as if nothing had been, and none reads KV that was lost", arguments: [Shape.together, .apart, .twoToOne], [false, true])

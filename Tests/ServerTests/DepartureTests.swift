@@ -43,20 +43,30 @@ struct DepartureTests {
             let before = LoadProofTests.text(try await server.post("/v1/completions", Self.body(6, streams: false), Self.disaggregated))
             // On a busy machine the phase may be over before this sees it: then another client comes, and leaves.
             for _ in 0..<20 where engine.metrics.cancelledIn[phase] == nil {
+                try await Self.idle(engine)
+                let ended = engine.metrics.completed
                 async let seated = phase == .queue ? LoadProofTests.text(server.post("/v1/completions", Self.body(6, streams: false), Self.disaggregated)) : before
-                if phase == .queue { try await TestServer.until { engine.metrics.running == 1 } }
-                try await Self.leave(server, engine, phase, streams: streams)
+                if phase == .queue { try await TestServer.until { engine.metrics.running == 1 || engine.metrics.completed > ended } }
+                // Who has the seat may end first.
+                try await Self.leave(server, engine, phase, streams: streams, unless: ended + (phase == .queue ? 1 : 0))
                 #expect(try await seated == before)
+                try await Self.idle(engine)
             }
             #expect(engine.metrics.cancelledIn[phase] == 1)
-            try await TestServer.until { engine.metrics.running == 0 && engine.metrics.queued == 0 }
             #expect(engine.metrics.kv.allSatisfy { $0.used == 0 && $0.quarantined == 0 })
             #expect(LoadProofTests.text(try await server.post("/v1/completions", Self.body(6, streams: false), Self.disaggregated)) == before)
         }
     }
 
-    /// Asks, waits until the request stands in the phase or has ended, and goes; returns when the engine has noticed.
-    private static func leave(_ server: TestServer, _ engine: ServingEngine, _ phase: RequestPhase, streams: Bool) async throws {
+    private static func idle(_ engine: ServingEngine) async throws {
+        try await TestServer.until { engine.metrics.running == 0 && engine.metrics.queued == 0 }
+    }
+
+    /// Asks, waits until the request stands in the phase, and goes; returns when the engine has noticed, or when it has ended, which is
+    /// when more than `mostEnded` have.
+    private static func leave(
+        _ server: TestServer, _ engine: ServingEngine, _ phase: RequestPhase, streams: Bool, unless mostEnded: Int
+    ) async throws {
         let (port, text) = (server.port, TestServer.text("POST", "/v1/completions", body(100, streams: streams), disaggregated))
         let wire = try await Wire.blocking {
             let wire = try Wire(port: port)
@@ -64,8 +74,6 @@ struct DepartureTests {
             return Wire.Held(wire: wire)
         }
         let cancelled = engine.metrics.cancelled
-        // Who has the seat may end first.
-        let mostEnded = engine.metrics.completed + (phase == .queue ? 1 : 0)
         try await TestServer.until { engine.metrics.phases[phase] == 1 || engine.metrics.completed > mostEnded }
         wire.wire.reset()
         try await TestServer.until { engine.metrics.cancelled > cancelled || engine.metrics.completed > mostEnded }

@@ -25,17 +25,12 @@ final class Handoff {
     private var modelled: ModelledTransfer?
     private let trace: Trace?
 
-    /// The copies of one part, in order. A handoff has its own, so that its failure is nobody else's.
-    final class Copies {
-        let timeline: Timeline
-        var value: UInt64 = 0
-        init(on device: Device) throws(DriverError) { timeline = try Timeline(on: device) }
-    }
     /// By part of prefill, and by part of decode.
     private var exports: [Copies] = []
     private var imports: [Copies] = []
-    /// Copies may still be under way though it has ended: neither side's blocks may be used again.
-    private(set) var isLost = false
+    private let lost = Atomic<Bool>(false)
+    /// Copies may still be under way though it has ended: neither side's blocks may be used again until it is false. Any thread.
+    var isLost: Bool { lost.load(ordering: .acquiring) }
 
     struct Pending {
         var piece: Int
@@ -65,6 +60,7 @@ final class Handoff {
         decodeBlocks: [UInt32], generation: UInt64, tokens: Int, settings: HandoffSettings, trace: Trace?,
         tamper: (@Sendable (Int, UnsafeMutableRawBufferPointer) -> Void)?
     ) throws(EngineError) {
+        LostHandoffs.sweep()
         self.links = links
         self.prefill = prefill
         self.decode = decode
@@ -88,7 +84,7 @@ final class Handoff {
     }
 
     deinit {
-        if case .adopted = machine.state { staging.giveBack() } else if isSettled { staging.giveBack() }
+        if case .adopted = machine.state { staging.giveBack() } else if isSettled, !isLost { staging.giveBack() }
     }
 
     var state: HandoffState { machine.state }
@@ -250,23 +246,33 @@ final class Handoff {
     private func settle() {
         guard !isSettled else { return }
         isSettled = true
-        do throws(DriverError) {
-            for copies in exports + imports where copies.value > 0 { try Self.settled(copies.timeline, copies.value, settings) }
-        } catch {
-            prefill.allocator.quarantine(generation: prefillGeneration)
-            decode.allocator.quarantine(generation: machine.generation)
-            isLost = true
-            staging.keepForEver()
-            for copies in exports + imports { _ = Unmanaged.passRetained(copies) }
+        guard !haveEnded(within: settings.deadline &+ settings.settling) else { return }
+        prefill.allocator.quarantine(generation: prefillGeneration)
+        decode.allocator.quarantine(generation: machine.generation)
+        lost.store(true, ordering: .releasing)
+        LostHandoffs.keep(self)
+    }
+
+    private func haveEnded(within timeout: UInt64) -> Bool {
+        let end = WallClock.now &+ timeout
+        return (exports + imports).allSatisfy { copies in
+            let now = WallClock.now
+            return copies.hasEnded(within: end > now ? end - now : 0)
         }
     }
 
-    /// Waits until queued copies have ended, well or badly; throws only when they have not.
-    private static func settled(_ timeline: borrowing Timeline, _ value: UInt64, _ settings: HandoffSettings) throws(DriverError) {
-        do throws(DriverError) { try timeline.wait(value, timeout: settings.deadline &+ 10_000_000_000) } catch {
-            if error.code == .deadlineExceeded { throw error }
-        }
+    /// Gives the blocks of a lost handoff back if its copies have ended. For `LostHandoffs`.
+    /// - Parameter closing: its stages are done with, so that their devices are quiesced.
+    func recover(closing: Bool) {
+        guard closing ? (exports + imports).allSatisfy({ $0.hasEnded(within: 0) || $0.quiesces(within: settings.settling) }) : haveEnded(within: 0)
+        else { return }
+        prefill.allocator.recover(generation: prefillGeneration)
+        decode.allocator.recover(generation: machine.generation)
+        lost.store(false, ordering: .releasing)
     }
+
+    /// Whether it goes from the stage or to it.
+    func isBetween(_ stage: OpenStage) -> Bool { stage === prefill || stage === decode }
 
     private func abort() throws(EngineError) {
         throw EngineError(.handoff, "handoff \(machine.state)")
@@ -283,6 +289,8 @@ public struct HandoffSettings: Sendable, Hashable {
     public var recomputes: Bool
     /// Nanoseconds that the prefill of one batch may take before its layers are taken to be lost.
     var patience: UInt64 = 600_000_000_000
+    /// Nanoseconds beyond the deadline in which copies of a handoff that is over are waited for before its blocks are taken to be lost.
+    var settling: UInt64 = 10_000_000_000
 
     public init(overlapsLayers: Bool = true, checksum: Bool = true, deadline: UInt64 = 2_000_000_000, recomputes: Bool = true) {
         self.overlapsLayers = overlapsLayers
@@ -322,16 +330,9 @@ struct Staging {
 
     private var slots: [Slot] = []
     private var next = 0
-    private var isKept = false
     /// Slots of handoffs that are over, whose pages are there already: at most so many wait for the next.
     private static let free = Mutex<[Slot]>([])
     private static let mostFree = 8
-
-    /// A device may still write here: the memory is never given back.
-    mutating func keepForEver() {
-        isKept = true
-        for slot in slots { _ = Unmanaged.passRetained(slot) }
-    }
 
     init() throws(DriverError) {
         for _ in 0..<Self.count {
@@ -341,7 +342,6 @@ struct Staging {
 
     /// No device uses the memory any more: another handoff may have it.
     mutating func giveBack() {
-        guard !isKept else { return }
         let slots = slots
         Self.free.withLock { free in free += slots.prefix(max(0, Self.mostFree - free.count)) }
         self.slots = []

@@ -1,7 +1,7 @@
 /// Who holds which blocks of a pool, and which blocks hold a prefix that may be used again. A value: it touches no device.
 ///
 /// Every block is in one of four states: free, held (with a count of holders), kept (held by nobody, its contents known and
-/// reusable, least recently used first out), or quarantined for good.
+/// reusable, least recently used first out), or quarantined (a device may still write to it).
 public struct BlockLedger: Sendable {
     public let blockTokens: Int
     public let blockCount: Int
@@ -47,7 +47,7 @@ public struct BlockLedger: Sendable {
     public var availableCount: Int { free.count + keptCount }
     /// Blocks somebody holds.
     public var heldCount: Int { blockCount - free.count - keptCount - quarantinedCount }
-    /// Blocks there can ever be.
+    /// Blocks that can be had once all are let go.
     public var usableCount: Int { blockCount - quarantinedCount }
 
     public func blocks(for tokens: Int) -> Int { (tokens + blockTokens - 1) / blockTokens }
@@ -114,7 +114,7 @@ public struct BlockLedger: Sendable {
         }
     }
 
-    /// Keeps held blocks out of use for good: a device that does not answer may still write to them.
+    /// Keeps held blocks out of use: a device that does not answer may still write to them.
     mutating func quarantine(_ held: [UInt32]) {
         for block in held where !blocks[Int(block)].isQuarantined {
             forget(Int(block))
@@ -122,6 +122,15 @@ public struct BlockLedger: Sendable {
             blocks[Int(block)].isQuarantined = true
             blocks[Int(block)].holders = 0
             quarantinedCount += 1
+        }
+    }
+
+    /// The device has ended what it did with them, and nobody's table has them any more: they are free.
+    mutating func recover(_ quarantined: [UInt32]) {
+        for block in quarantined where blocks[Int(block)].isQuarantined {
+            blocks[Int(block)].isQuarantined = false
+            quarantinedCount -= 1
+            free.append(block)
         }
     }
 

@@ -64,17 +64,6 @@ extension Schedule {
         sequences[id]?.here = Side()
     }
 
-    /// Its blocks may still be written to. Those that others hold as well were never written to by it.
-    mutating func quarantine(_ id: ID) {
-        guard let sequence = sequences[id] else { return }
-        let pair = pairs[sequence.pair]
-        let (near, far) = (stages[pair.prefill].ledger, stages[pair.decode].ledger)
-        let mine = sequence.here.table.dropFirst(sequence.cachedHere / ledgers[near].blockTokens)
-        let theirs = sequence.there.table.dropFirst(sequence.cachedThere / ledgers[far].blockTokens)
-        ledgers[near].quarantine(Array(mine))
-        ledgers[far].quarantine(Array(theirs))
-    }
-
     /// Sends an admitted request back to the head of what waits, without its blocks.
     mutating func requeue(_ id: ID) {
         unseat(id)

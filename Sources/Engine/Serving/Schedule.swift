@@ -103,6 +103,8 @@ public struct Schedule: Sendable {
         case handoffFailed(ID, EngineError, lost: Bool)
         /// What `closeHandoff` asked for.
         case handoffClosed(ID, lost: Bool)
+        /// Copies of a request's handoffs from the stage that were called `lost` have all ended: its blocks may be used again.
+        case copiesEnded(ID, stage: Int)
         /// From now on what arrives is refused.
         case drain
         /// Time has passed.
@@ -252,6 +254,8 @@ public struct Schedule: Sendable {
     /// Stages whose device was lost while it ran nothing, and those of them that are being opened anew.
     var lostStages: Set<Int> = []
     var reopening: Set<Int> = []
+    /// Blocks that a device may still write to, and why they are not free yet.
+    var quarantined: [Quarantine] = []
     /// Requests that are to decode on each stage, from admission to end.
     var seats: [Int]
     var runningByClient: [String: Int] = [:]
@@ -302,6 +306,7 @@ public struct Schedule: Sendable {
     public mutating func step(_ event: Event, now: UInt64) -> [Action] {
         self.now = max(now, self.now)
         take(event)
+        recover()
         admitAll()
         for stage in stages.indices where running[stage] == nil { dispatch(stage) }
         defer { actions = [] }
@@ -326,6 +331,7 @@ public struct Schedule: Sendable {
             sequences[id]?.hasHandoff = false
             sequences[id]?.phase = .decoding
             conclude(id, .cancelled)
+        case .copiesEnded(let id, let stage): copiesEnded(id, stage)
         case .drain: isDraining = true
         case .tick: break
         }

@@ -4,6 +4,8 @@ final class ServingCore: @unchecked Sendable {
         case run(Schedule.BatchPlan)
         case close(Schedule.ID)
         case reopen
+        /// Nothing: the time is over that was to be waited.
+        case rest
     }
 
     private let bell = Bell()
@@ -13,6 +15,8 @@ final class ServingCore: @unchecked Sendable {
     private var unheard: [Schedule.ID: Session] = [:]
     private var commands: [[Command]]
     private var isStopping = false
+    /// Threads of stages that have not left.
+    private var threads: Int
     private var nextID: Schedule.ID = 0
     private var counted = ServingMetrics()
     private var waiters: [CheckedContinuation<Void, Never>] = []
@@ -25,6 +29,7 @@ final class ServingCore: @unchecked Sendable {
         self.schedule = schedule
         self.observe = observe
         commands = schedule.stages.map { _ in [] }
+        threads = schedule.stages.count
         ledgerNames = schedule.ledgers.indices.map { index in
             schedule.stages.filter { $0.ledger == index }.map(\.name).joined(separator: "+")
         }
@@ -90,12 +95,12 @@ final class ServingCore: @unchecked Sendable {
 
     // MARK: from the stages' threads
 
-    /// What the stage is to do next; blocks until there is something, nil when the engine closes.
-    func next(_ stage: Int) -> Command? {
+    /// What the stage is to do next; blocks until there is something, up to `timeout` nanoseconds; nil when the engine closes.
+    func next(_ stage: Int, within timeout: UInt64? = nil) -> Command? {
         let (command, begun) = bell.locked { () -> (Command?, [Session]) in
             while commands[stage].isEmpty {
                 if isStopping { return (nil, []) }
-                bell.wait()
+                guard bell.wait(upTo: timeout) else { return (.rest, []) }
             }
             let command = commands[stage].removeFirst()
             guard case .run(let plan) = command, !unheard.isEmpty else { return (command, []) }
@@ -103,6 +108,14 @@ final class ServingCore: @unchecked Sendable {
         }
         for session in begun { session.announce() }
         return command
+    }
+
+    /// The thread of a stage ends. Gives whether it was the last.
+    func leave() -> Bool {
+        bell.locked {
+            threads -= 1
+            return threads == 0
+        }
     }
 
     func sessions(of plan: Schedule.BatchPlan) -> [Session?] {

@@ -54,7 +54,7 @@ public final class ServingEngine: Generating {
         var threads: [WorkThread] = []
         for (index, stage) in fleet.stages.enumerated() {
             let runner = StageRunner(
-                index, stage, ways: fleet.ways(from: index), core: core, settings: settings.handoff, trace: settings.trace, tamper: settings.tamper)
+                index, of: fleet.stages, ways: fleet.ways(from: index), core: core, settings: settings.handoff, trace: settings.trace, tamper: settings.tamper)
             let thread = WorkThread()
             guard thread.start({ runner.loop() }) else {
                 core.stop()

@@ -13,6 +13,8 @@ final class StageRunner: @unchecked Sendable {
 
     let index: Int
     let stage: OpenStage
+    /// All of the engine.
+    private let stages: [OpenStage]
     private let ways: [Int: Way]
     private let core: ServingCore
     private let settings: HandoffSettings
@@ -20,6 +22,10 @@ final class StageRunner: @unchecked Sendable {
     /// For tests, as in `Engine`.
     private let tamper: (@Sendable (Int, UnsafeMutableRawBufferPointer) -> Void)?
     private var handoffs: [Schedule.ID: Handoff] = [:]
+    /// Handoffs that are over and whose copies are not.
+    private var lost: [Schedule.ID: [Handoff]] = [:]
+    /// Nanoseconds until those are looked at again where there is nothing else to do.
+    private static let recheck: UInt64 = 500_000_000
     private var generation: UInt64 = 0
     private var logits: [Float] = []
     private let device: String
@@ -28,11 +34,12 @@ final class StageRunner: @unchecked Sendable {
     private let driverLayers: [String]
 
     init(
-        _ index: Int, _ stage: OpenStage, ways: [Int: Way], core: ServingCore, settings: HandoffSettings, trace: Trace?,
+        _ index: Int, of stages: [OpenStage], ways: [Int: Way], core: ServingCore, settings: HandoffSettings, trace: Trace?,
         tamper: (@Sendable (Int, UnsafeMutableRawBufferPointer) -> Void)?
     ) {
         self.index = index
-        self.stage = stage
+        self.stages = stages
+        stage = stages[index]
         self.ways = ways
         self.core = core
         self.settings = settings
@@ -47,14 +54,27 @@ final class StageRunner: @unchecked Sendable {
 
     /// Until the engine closes.
     func loop() {
-        while let command = core.next(index) {
+        while let command = core.next(index, within: lost.isEmpty ? nil : Self.recheck) {
+            recover()
             switch command {
             case .run(let plan): run(plan)
             case .close(let id): core.handle(.handoffClosed(id, lost: abandon(id)))
             case .reopen: look()
+            case .rest: break
             }
         }
         _ = abandonAll()
+        if core.leave() { LostHandoffs.sweep(closing: stages) }
+    }
+
+    /// Gives back the blocks of requests whose copies have ended since.
+    private func recover() {
+        guard !lost.isEmpty else { return }
+        LostHandoffs.sweep()
+        for (id, handoffs) in lost where !handoffs.contains(where: \.isLost) {
+            lost[id] = nil
+            core.handle(.copiesEnded(id, stage: index))
+        }
     }
 
     /// What became of the batch's handoffs while it ran.
@@ -139,7 +159,9 @@ final class StageRunner: @unchecked Sendable {
         core.count(handoff.figures, adopted: false)
         report(handoff, id)
         if let pair = core.session(id)?.admission?.pair, let way = ways[pair] { tell(of: way) }
-        return handoff.isLost
+        guard handoff.isLost else { return false }
+        lost[id, default: []].append(handoff)
+        return true
     }
 
     /// Where KV could not go because the device there is lost, that is said before the failure: nothing may run there that would show it.
