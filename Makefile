@@ -12,6 +12,9 @@ REPEATS ?= 5
 # Those of `make bench-serve`.
 SERVE_REPEATS ?= 3
 
+# Tests that run at once. Many of them use every processor by themselves; more at once make each other late.
+WIDTH ?= --experimental-maximum-parallelization-width $(shell getconf _NPROCESSORS_ONLN)
+
 .PHONY: run test build model setup clean bench bench-serve test-page soak storm mutants fuzz
 
 run: build model
@@ -23,7 +26,7 @@ test: setup
 	swift build
 	swift build --build-tests
 	.build/debug/baton model pull
-	@set -o pipefail; swift test --skip-build 2>&1 | grep -v -E '^◇ |^✔ Test (case )?passing' | tee .build/test.log \
+	@set -o pipefail; swift test --skip-build $(WIDTH) 2>&1 | grep -v -E '^◇ |^✔ Test (case )?passing' | tee .build/test.log \
 	  || { echo; echo "What failed (the whole log: .build/test.log):"; grep -E '^✘' .build/test.log | cut -c1-800; exit 1; }
 
 # Every rule of the contract against every broken driver: each must fail its own rule and no other. `make test` runs a sample of this.

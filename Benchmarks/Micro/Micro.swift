@@ -17,7 +17,7 @@ struct Micro {
         let repeats = CommandLine.arguments.count > 2 ? Int(CommandLine.arguments[2]) ?? 5 : 5
         let bench = try MicroBench(model: CommandLine.arguments[1], repeats: repeats)
         var rows = try bench.calls() + bench.copies() + bench.adoptions()
-        rows += try bench.hostShare() + bench.overlap()
+        rows += try bench.hostShare() + bench.overlap() + bench.wrappings()
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
         print(String(decoding: try encoder.encode(["rows": rows]), as: UTF8.self))

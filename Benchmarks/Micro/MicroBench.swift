@@ -109,8 +109,10 @@ struct MicroBench {
 
     // MARK: A request
 
-    private func engine(_ prefill: String, _ decode: String) throws -> Engine {
-        func stage(_ name: String, _ driver: String) -> StageDevices { StageDevices(stage: name, devices: [.init(label: driver, driver: driver)]) }
+    private func engine(_ prefill: String, _ decode: String, layers: [LayerName] = [], isolation: Isolation? = nil) throws -> Engine {
+        func stage(_ name: String, _ driver: String) -> StageDevices {
+            StageDevices(stage: name, devices: [.init(label: driver, driver: driver, layers: layers, isolation: isolation)])
+        }
         guard let file = model.file else { throw EngineError(.usage, "the model has no weights; give a .gguf") }
         let placement = try Placement(
             model: model, prefill: stage("prefill", prefill), decode: stage("decode", decode), wire: nil, context: 1024, catalog: catalog)
@@ -150,6 +152,35 @@ struct MicroBench {
             MicroRow(name: "of it, logits, sampling and text", unit: "us", samples: between),
             MicroRow(name: "of it, from the host's submit to the device's begin", unit: "us", samples: submitting),
         ]
+    }
+
+    /// What a decode step takes more when the driver is wrapped: in a process of its own, under the watchdog, or both. Runs of 64 steps in turn,
+    /// each beside one of the bare driver a moment before or after, so that what the machine does meanwhile is the same for both.
+    func wrappings() throws -> [MicroRow] {
+        let bare = try engine("cpu", "cpu")
+        let wrapped = [
+            ("a process of its own", try engine("cpu", "cpu", isolation: Isolation())),
+            ("the watchdog", try engine("cpu", "cpu", layers: [LayerName(.watchdog)])),
+            ("both", try engine("cpu", "cpu", layers: [LayerName(.watchdog)], isolation: Isolation())),
+        ]
+        var samples = wrapped.map { _ in [Double]() }
+        for turn in 0..<8 * repeats {
+            for (index, (_, engine)) in wrapped.enumerated() {
+                let pair = try (turn % 2 == 0 ? [bare, engine] : [engine, bare]).map(step)
+                samples[index].append(100 * ((turn % 2 == 0 ? pair[1] / pair[0] : pair[0] / pair[1]) - 1))
+            }
+        }
+        return zip(wrapped, samples).map { MicroRow(name: "a decode step's more within \($0.0)", unit: "%", samples: $1) }
+    }
+
+    /// The middle one of 64 decode steps, from one's begin to the next one's, in nanoseconds.
+    private func step(_ engine: Engine) throws -> Double {
+        let trace = Trace()
+        engine.trace = trace
+        let prompt = (0..<32).map { Int32($0 * 97 + 100) }
+        _ = try engine.run(Request(prompt: prompt, maxTokens: 66, sampling: .greedy, obeysEnd: false))
+        let steps = trace.wallSpans(named: "decode", in: "stage")
+        return median(zip(steps, steps.dropFirst()).map { Double($1.start &- $0.start) })
     }
 
     /// What of a handoff the user waits for, over the time prefill takes, for 512 tokens from trainium3 to cs3. Wall time of the models' engine.

@@ -156,6 +156,7 @@ extension Checks {
         opener.join()
         try bench.finish(done)
         try require(held < 300_000_000, "submit of work that had to wait took \(held / 1_000_000) ms")
+        var words: String?
         for links in [4, 16, 64, 256] {
             var stage = Stages.heavy(width: 256, links: links)
             stage.maxTokens = min(64, Int(bench.info.max_batch_tokens))
@@ -172,10 +173,12 @@ extension Checks {
                 if submitted < best.submit { best = (submitted, ran) }
             }
             guard best.run > 4_000_000 else { continue }
-            let words = "submit took \(best.submit / 1_000) us of a run of \(best.run / 1_000) us"
-            try require(best.submit * 2 < best.run, words)
-            return Note(words)
+            let found = "submit took \(best.submit / 1_000) us of a run of \(best.run / 1_000) us"
+            if best.submit * 2 < best.run { return Note(found) }
+            // On a busy machine the caller itself may have been held up: a submit that runs the batch takes as long with any work.
+            words = found
         }
+        try require(words == nil, words ?? "")
         return "the device is too fast to tell submit from run"
     }
 
