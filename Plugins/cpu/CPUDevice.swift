@@ -14,6 +14,9 @@ final class CPUDevice: DeviceImplementation {
 
     /// How pools lie in memory.
     static let storageAxes: [KVLayout.Axis] = [.block, .layer, .plane, .head, .token, .dim]
+    /// Batches of so many tokens over so many bytes of weights take a fraction of a second on any processor that is supported.
+    private static let briefTokens = 32
+    private static let briefBytes = 1 << 30
     /// Query heads that may share a KV head: the kernels keep their state on the stack.
     private static let largestGroup = 64
 
@@ -79,7 +82,8 @@ final class CPUDevice: DeviceImplementation {
         let queue = try queue(sync)
         nonisolated(unsafe) let places = bound
         let execution = executions[sync.queue]
-        try queue.submit(sync) { [unowned queue] () throws(DriverFailure) in
+        let isBrief = batch.tokenCount <= Self.briefTokens && program.plan.packedBytes <= Self.briefBytes
+        try queue.submit(sync, isBrief: isBrief) { [unowned queue] () throws(DriverFailure) in
             let start = Clock.now()
             try execution.run(
                 Execution.Run(

@@ -306,8 +306,14 @@ static const uint8_t swift_driverkit_values_times_swift[] = {
 static const uint8_t swift_driverkit_work_callbackgate_swift[] = {
 #embed "../DriverKit/Work/CallbackGate.swift"
 };
+static const uint8_t swift_driverkit_work_callbacks_swift[] = {
+#embed "../DriverKit/Work/Callbacks.swift"
+};
 static const uint8_t swift_driverkit_work_condition_swift[] = {
 #embed "../DriverKit/Work/Condition.swift"
+};
+static const uint8_t swift_driverkit_work_line_swift[] = {
+#embed "../DriverKit/Work/Line.swift"
 };
 static const uint8_t swift_driverkit_work_submissionqueue_swift[] = {
 #embed "../DriverKit/Work/SubmissionQueue.swift"
@@ -423,7 +429,9 @@ static const ctemplates_file files[] = {
     ENTRY("swift", "DriverKit/Values/ProgramRules.swift", swift_driverkit_values_programrules_swift),
     ENTRY("swift", "DriverKit/Values/Times.swift", swift_driverkit_values_times_swift),
     ENTRY("swift", "DriverKit/Work/CallbackGate.swift", swift_driverkit_work_callbackgate_swift),
+    ENTRY("swift", "DriverKit/Work/Callbacks.swift", swift_driverkit_work_callbacks_swift),
     ENTRY("swift", "DriverKit/Work/Condition.swift", swift_driverkit_work_condition_swift),
+    ENTRY("swift", "DriverKit/Work/Line.swift", swift_driverkit_work_line_swift),
     ENTRY("swift", "DriverKit/Work/SubmissionQueue.swift", swift_driverkit_work_submissionqueue_swift),
     ENTRY("swift", "DriverKit/Work/Sync.swift", swift_driverkit_work_sync_swift),
     ENTRY("swift", "DriverKit/Work/Timeline.swift", swift_driverkit_work_timeline_swift),

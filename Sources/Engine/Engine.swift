@@ -193,7 +193,7 @@ public final class Engine {
         try prefill.readLogits(rows: 1, into: &logits)
         report.ttftPrefill = WallClock.now - began
         for (part, base, range) in late { try handoff.drain(part: part, base: base, tokens: range) }
-        try handoff.finish(modelledEnd: result.modelledEnd)
+        try handoff.finish(wallEnd: result.wallEnd, modelledEnd: result.modelledEnd)
         report.ttftUser = WallClock.now - began
         there.tokens = prompt.count
         report.stages.append(row("prefill", prefill, tokens: prompt.count, report.ttftPrefill, result.modelled))

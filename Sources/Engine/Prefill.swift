@@ -9,6 +9,8 @@ struct Prefill {
         /// Modelled nanoseconds the devices spent, and where the last run ended on the first device's clock.
         var modelled: UInt64 = 0
         var modelledEnd: UInt64?
+        /// Where the last run ended on the host's clock; nil on modelled clocks.
+        var wallEnd: UInt64?
     }
 
     /// Fills `kv` with the prompt and leaves the logits of its last token to be read.
@@ -38,6 +40,7 @@ struct Prefill {
     }
 
     private func record(_ run: OpenStage.Run, _ result: inout Result, _ name: String) {
+        result.wallEnd = run.wallEnd
         for (part, event) in zip(stage.parts, run.events) where event.clock == .modelled {
             result.modelled += event.nanoseconds
             result.modelledEnd = event.end

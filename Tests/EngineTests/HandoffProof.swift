@@ -65,7 +65,7 @@ struct HandoffProof {
             chunkReady: { (part: Int, base: UInt64, range: Range<Int>) throws(EngineError) in
                 try handoff.drain(part: part, base: base, tokens: range)
             })
-        try handoff.finish(modelledEnd: nil)
+        try handoff.finish(wallEnd: nil, modelledEnd: nil)
         there.tokens = prompt.count
         var outcome = Outcome(kv: try Self.contents(b, b.there, there.blocks, tokens: prompt.count), state: handoff.state)
         outcome.logits = try decode(b.there, &there)

@@ -100,7 +100,7 @@ private struct Callback: @unchecked Sendable {
     var gate: CallbackGate
 
     func run(_ result: Result<Timeline.Event, DriverFailure>, _ value: UInt64) {
-        gate.pass {
+        Callbacks.run(gate) {
             var event = DriverKit.contract(result, value)
             function(user, &event)
         }

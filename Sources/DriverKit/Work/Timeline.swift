@@ -26,6 +26,8 @@ public final class Timeline: Sendable {
         var oldest = 0
         var observers: [(value: UInt64, run: Observer)] = []
         var sleepers = 0
+        /// The queue whose brief work signals it.
+        var line: Line?
 
         mutating func record(_ event: Event) {
             if history.count < Timeline.kept {
@@ -91,10 +93,17 @@ public final class Timeline: Sendable {
         reached.load(ordering: .acquiring) >= value || failed.load(ordering: .acquiring)
     }
 
+    /// Brief work of the queue will signal it.
+    func isReached(by line: Line) { condition.locked { if state.line !== line { state.line = line } } }
+
+    /// From so many nanoseconds a wait may run what it waits for.
+    private static let longWait: UInt64 = 1_000_000_000
+
     /// Blocks until `value` is reached, up to `timeout` nanoseconds (.max: for ever). Throws the timeline's failure, or DEADLINE_EXCEEDED.
     @discardableResult
     public func wait(_ value: UInt64, timeout: UInt64 = .max) throws(DriverFailure) -> Event {
         let deadline = Condition.deadline(timeout)
+        if timeout >= Self.longWait, !isSettled(value) { condition.locked { state.line }?.help { isSettled(value) } }
         if timeout > 0 { _ = Condition.spin { isSettled(value) } }
         return try condition.locked { () throws(DriverFailure) in
             state.sleepers += 1

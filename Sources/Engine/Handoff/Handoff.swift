@@ -21,6 +21,8 @@ final class Handoff {
     private let decodeBlocks: [UInt32]
     private(set) var figures = HandoffFigures()
     private var isSettled = false
+    /// When the layers that came last were seen to be complete.
+    private var lastReady: UInt64?
     /// Modelled times, where both devices have modelled clocks.
     private var modelled: ModelledTransfer?
     private let trace: Trace?
@@ -164,6 +166,7 @@ final class Handoff {
         let (index, slot) = (figures.pieces, piece.slot)
         let produced = try piece.from.layerEvents.wait(piece.ready, timeout: settings.deadline &+ settings.patience)
         let began = WallClock.now
+        lastReady = began
         let exported = try exports[piece.link.prefillPart].timeline.wait(piece.value, timeout: settings.deadline)
         let sent = settings.checksum ? Checksum.of(UnsafeRawBufferPointer(slot.wire)) : nil
         tamper?(index, slot.wire)
@@ -217,13 +220,17 @@ final class Handoff {
     }
 
     /// Prefill has ended: waits for what is on its way and adopts.
-    /// - Parameter modelledEnd: the modelled end of prefill.
-    func finish(modelledEnd: UInt64?) throws(EngineError) {
-        let ended = WallClock.now
+    /// - Parameters:
+    ///   - wallEnd: when prefill ended, on the host's clock; nil where its devices do not say: then it is taken to have ended when its last
+    ///     layers were seen to be complete.
+    ///   - modelledEnd: the modelled end of prefill.
+    func finish(wallEnd: UInt64?, modelledEnd: UInt64?) throws(EngineError) {
+        let ended = wallEnd ?? lastReady ?? WallClock.now
         do throws(DriverError) { try retire(piece: .max) } catch { try fail(error) }
         let actions = machine.handle(.prefillEnded(pieces: figures.pieces), now: WallClock.now)
         guard actions.contains(.adopt) else { return try abort() }
-        figures.exposed = WallClock.now - ended
+        let now = WallClock.now
+        figures.exposed = now > ended ? now - ended : 0
         figures.hidden = figures.busy > figures.exposed ? figures.busy - figures.exposed : 0
         if let modelledEnd { figures.modelled = modelled?.result(prefillEnd: modelledEnd) }
     }
@@ -368,7 +375,7 @@ struct HandoffFigures {
     var bytes = 0
     /// Wall nanoseconds in which pieces were on their way.
     var busy: UInt64 = 0
-    /// Wall nanoseconds after prefill had ended, and before.
+    /// Wall nanoseconds from the end of prefill to adoption, and those of `busy` before that.
     var exposed: UInt64 = 0
     var hidden: UInt64 = 0
     var modelled: (exposed: UInt64, hidden: UInt64)?

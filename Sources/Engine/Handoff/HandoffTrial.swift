@@ -75,7 +75,7 @@ public struct HandoffTrial {
         var outcome = Outcome(casts: [chosen.from.dtype, chosen.to.dtype, b.kept], conversion: "\(chosen)")
         try stage.append(&outcome.logits)
         for piece in late { try handoff.drain(part: piece.part, base: piece.base, tokens: piece.range) }
-        try handoff.finish(modelledEnd: nil)
+        try handoff.finish(wallEnd: nil, modelledEnd: nil)
         guard handoff.state == .adopted else { throw EngineError(.handoff, "the handoff from \(a.name) to \(b.name) ended in \(handoff.state)") }
         there.tokens = prompt.count
         outcome.kv = try contents(b, target, there.blocks)

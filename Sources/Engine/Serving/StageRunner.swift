@@ -81,6 +81,7 @@ final class StageRunner: @unchecked Sendable {
     private struct Carried {
         var failures: [Schedule.ID: (error: EngineError, lost: Bool)] = [:]
         var modelledEnd: UInt64?
+        var wallEnd: UInt64?
     }
 
     private func run(_ plan: Schedule.BatchPlan) {
@@ -196,7 +197,7 @@ final class StageRunner: @unchecked Sendable {
         }
         core.handle(.batchDone(stage: index, outcomes))
         for (item, session) in zip(plan.items, sessions) where item.carry?.isLast == true && carried.failures[item.id] == nil {
-            settle(item.id, session, carried.modelledEnd)
+            settle(item.id, session, carried)
         }
     }
 
@@ -212,12 +213,12 @@ final class StageRunner: @unchecked Sendable {
     }
 
     /// Prefill of a request has ended: waits until its KV is where decode is.
-    private func settle(_ id: Schedule.ID, _ session: Session?, _ modelledEnd: UInt64?) {
+    private func settle(_ id: Schedule.ID, _ session: Session?, _ carried: Carried) {
         guard let handoff = handoffs[id] else {
             return core.handle(.handoffFailed(id, EngineError(.handoff, "its handoff was closed before prefill had ended"), lost: false))
         }
         do throws(EngineError) {
-            try handoff.finish(modelledEnd: modelledEnd)
+            try handoff.finish(wallEnd: carried.wallEnd, modelledEnd: carried.modelledEnd)
             handoffs[id] = nil
             core.count(handoff.figures, adopted: true)
             report(handoff, id)
@@ -227,6 +228,7 @@ final class StageRunner: @unchecked Sendable {
     }
 
     private func count(_ plan: Schedule.BatchPlan, _ run: OpenStage.Run, _ wall: UInt64, _ carried: inout Carried) {
+        carried.wallEnd = run.wallEnd
         var spent: [ServingMetrics.Busy] = []
         var modelled: UInt64?
         for (part, event) in zip(stage.parts, run.events) {

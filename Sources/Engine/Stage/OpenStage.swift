@@ -44,6 +44,8 @@ final class OpenStage {
     /// The events of one batch's runs, one for each part.
     struct Run {
         var events: [Event] = []
+        /// When the last part's run ended on the host's clock; nil on a modelled clock.
+        var wallEnd: UInt64? { events.last.flatMap { $0.clock == .wall ? $0.end : nil } }
     }
 
     /// Runs a batch through every part and waits for it. The hidden states between parts go through host memory.
