@@ -103,7 +103,8 @@ extension Batch {
         if let raw = try StridedElements(batch.bindings, count: batch.binding_count, limit: program.tensors.count, "bindings") {
             for index in 0..<raw.count { bindings.append(try binding(raw[index], program)) }
         }
-        for (index, tensor) in program.tensors.enumerated() where tensor.role == .input || tensor.role == .output {
+        for index in program.boundTensors {
+            let tensor = program.tensors[index]
             guard binding(index) != nil || tensor.elements(tokens: tokenCount, rows: rows.count) == 0 else {
                 throw .invalid("tensor '\(tensor.name)' is bound to no buffer; bind every input and output")
             }

@@ -78,6 +78,8 @@ public struct ProgramDescription: Sendable {
     public internal(set) var vocabulary: Int?
     /// Whether any operation is attention, so that a batch needs a pool.
     public internal(set) var needsPool = false
+    /// The tensors of role input and output, which a batch binds to buffers.
+    var boundTensors: [Int] = []
     var progress = Progress()
 
     /// Tells the host how far compiling is, 0 to 1. Does nothing once `compile` has returned.

@@ -25,6 +25,7 @@ struct ProgramRules {
         }
         program.vocabulary = rules.vocabulary
         program.needsPool = rules.needsPool
+        program.boundTensors = program.tensors.indices.filter { [.input, .output].contains(program.tensors[$0].role) }
     }
 
     private init(tensors: [ProgramDescription.Tensor]) {

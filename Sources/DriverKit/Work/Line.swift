@@ -27,13 +27,18 @@ final class Line: @unchecked Sendable {
     private var stopping = false
     private var thread: pthread_t?
     private let arrivals = Atomic<UInt64>(0)
+    /// Pieces of work that were begun, and the number of the one that was left to who waits for it.
+    private let taken = Atomic<UInt64>(0)
+    private var offered: UInt64?
+    /// How long that is done at most, where somebody has waited for such work before.
+    private static let grace: UInt64 = 30_000
     let cancelled = Atomic<Bool>(false)
 
     init(depth: Int) { self.depth = depth }
 
     private var held: Int { items.count - head + (running == nil ? 0 : 1) }
-    private var taken: Int { held - (ending ? 1 : 0) }
-    var count: Int { condition.locked { taken } }
+    private var room: Int { depth - held + (ending ? 1 : 0) }
+    var count: Int { condition.locked { depth - room } }
     /// Whether the calling thread runs the queue's work now.
     var isPerformer: Bool { condition.locked { isMe(performer) } }
     private func isMe(_ thread: pthread_t?) -> Bool { thread.map { pthread_equal($0, pthread_self()) != 0 } ?? false }
@@ -41,8 +46,8 @@ final class Line: @unchecked Sendable {
     func add(_ sync: Sync, isBrief: Bool, _ work: @escaping SubmissionQueue.Work) throws(DriverFailure) {
         try condition.locked { () throws(DriverFailure) in
             guard !refusing else { throw DriverFailure(.failedPrecondition, "the queue takes no work: the device is quiesced; open it again") }
-            guard taken < depth else {
-                throw DriverFailure(.resourceExhausted, "the queue holds \(taken) pieces of work of at most \(depth); wait for one to end and submit again")
+            guard room > 0 else {
+                throw DriverFailure(.resourceExhausted, "the queue holds \(depth - room) pieces of work of at most \(depth); wait for one to end and submit again")
             }
             if thread == nil { try start() }
             if isBrief { for point in sync.signals { point.timeline.isReached(by: self) } }
@@ -77,15 +82,35 @@ final class Line: @unchecked Sendable {
         if condition.locked({ items.count == head && !stopping && !isHelped }) {
             _ = Condition.spin(nanoseconds: Self.patience) { arrivals.load(ordering: .acquiring) != seen }
         }
-        return condition.locked {
-            while true {
-                if running == nil {
-                    if let item = take() { return item }
-                    if stopping { return nil }
-                }
-                condition.wait()
+        while true {
+            switch condition.locked({ turn() }) {
+            case .perform(let item): return item
+            case .offer(let number): _ = Condition.spin(nanoseconds: Self.grace) { taken.load(ordering: .acquiring) != number }
+            case .end: return nil
             }
         }
+    }
+
+    /// What the queue's thread does next.
+    private enum Turn {
+        case perform(Item)
+        /// Leaves the work of this number to somebody who waits for it, for a while.
+        case offer(UInt64)
+        case end
+    }
+
+    /// Inside the lock, for the queue's thread: waits until there is something to do.
+    private func turn() -> Turn {
+        while running != nil || items.count == head {
+            if running == nil, stopping { return .end }
+            condition.wait()
+        }
+        let number = taken.load(ordering: .relaxed)
+        if isHelped, items[head].isBrief, offered != number {
+            offered = number
+            return .offer(number)
+        }
+        return take().map(Turn.perform) ?? .end
     }
 
     /// Inside the lock, where nothing runs: the oldest piece of work, for the calling thread to perform.
@@ -96,6 +121,7 @@ final class Line: @unchecked Sendable {
         if head == items.count { items.removeAll(keepingCapacity: true); head = 0 }
         running = item
         performer = pthread_self()
+        taken.add(1, ordering: .releasing)
         return item
     }
 

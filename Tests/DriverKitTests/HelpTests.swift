@@ -1,0 +1,113 @@
+@testable import DriverKit
+import Glibc
+import Synchronization
+import Testing
+
+/// Brief work, which whoever waits for it may run, and what must not run there.
+@Suite("Waiting for brief work")
+struct HelpTests {
+    /// Submits pieces of work, each once the one before has been waited for, until one was run by the thread that waited, or 2,000. Gives how many were.
+    private static func helped(_ queue: SubmissionQueue, isBrief: Bool, timeout: UInt64, _ done: Timeline, each: (UInt64) -> Void = { _ in }) throws -> Int {
+        let me = pthread_self()
+        let count = Atomic<Int>(0)
+        for value in 1...2_000 as ClosedRange<UInt64> where count.load(ordering: .relaxed) == 0 {
+            var sync = Sync(signals: [Point(done, value)])
+            sync.queue = 0
+            each(value)
+            try queue.submit(sync, isBrief: isBrief) { () throws(DriverFailure) in
+                if pthread_equal(me, pthread_self()) != 0 { count.add(1, ordering: .relaxed) }
+                return .wall(since: 0)
+            }
+            try done.wait(value, timeout: timeout)
+        }
+        return count.load(ordering: .relaxed)
+    }
+
+    @Test("who waits for brief work without a near deadline runs it; other work, and work that is waited for briefly, stays with the queue's thread")
+    func who() throws {
+        #expect(try Self.helped(SubmissionQueue(depth: 2), isBrief: true, timeout: .max, Timeline()) == 1)
+        #expect(try Self.helped(SubmissionQueue(depth: 2), isBrief: false, timeout: .max, Timeline()) == 0)
+        #expect(try Self.helped(SubmissionQueue(depth: 2), isBrief: true, timeout: 900_000_000, Timeline()) == 0)
+    }
+
+    @Test("from many threads every piece of work runs once, in its order, one at a time")
+    func order() throws {
+        let queue = SubmissionQueue(depth: 1_000)
+        let running = Atomic<Int>(0)
+        let wrong = Atomic<Int>(0)
+        let ran = Mutex<[UInt64]>([])
+        let turn = Mutex<UInt64>(0)
+        let done = Timeline()
+        onThreads(6) { thread in
+            for _ in 0..<100 {
+                let value = turn.withLock { next -> UInt64 in
+                    next += 1
+                    let value = next
+                    try? queue.submit(Sync(signals: [Point(done, value)]), isBrief: value % 3 != 0) { () throws(DriverFailure) in
+                        if running.add(1, ordering: .relaxed).newValue != 1 { wrong.add(1, ordering: .relaxed) }
+                        ran.withLock { $0.append(value) }
+                        running.subtract(1, ordering: .relaxed)
+                        return .wall(since: 0)
+                    }
+                    return value
+                }
+                _ = try? done.wait(value)
+            }
+        }
+        #expect(ran.withLock { $0 } == Array(1...600))
+        let wrongs = wrong.load(ordering: .relaxed)
+        #expect(wrongs == 0)
+    }
+
+    @Test("a callback never runs on a thread that waits, and the gate does not close before one that is due")
+    func callbacks() throws {
+        let queue = SubmissionQueue(depth: 2)
+        let gate = CallbackGate()
+        let done = Timeline()
+        let me = pthread_self()
+        let here = Atomic<Int>(0)
+        let all = Atomic<Int>(0)
+        var asked = 0
+        let helped = try Self.helped(queue, isBrief: true, timeout: .max, done) { value in
+            asked += 1
+            done.notify(value) { _ in
+                Callbacks.run(gate) {
+                    if pthread_equal(me, pthread_self()) != 0 { here.add(1, ordering: .relaxed) }
+                    usleep(1_000)
+                    all.add(1, ordering: .relaxed)
+                }
+            }
+        }
+        #expect(helped == 1)
+        try queue.quiesce(timeout: 1_000_000_000)
+        gate.close()
+        let (made, mine) = (all.load(ordering: .relaxed), here.load(ordering: .relaxed))
+        #expect(made == asked && mine == 0)
+    }
+
+    @Test("quiesce waits for work that a waiting thread runs")
+    func quiesce() throws {
+        for _ in 0..<50 {
+            let queue = SubmissionQueue(depth: 2)
+            let done = Timeline()
+            let begun = Atomic<Bool>(false)
+            let ended = Atomic<Bool>(false)
+            onThreads(2) { thread in
+                guard thread == 0 else {
+                    while queue.count == 0, done.value == 0 { sched_yield() }
+                    _ = try? queue.quiesce(timeout: 0)
+                    let (isBegun, isOver) = (begun.load(ordering: .acquiring), ended.load(ordering: .acquiring))
+                    #expect(isBegun == isOver, "work goes on after quiesce")
+                    return
+                }
+                try? queue.submit(Sync(signals: [Point(done, 1)]), isBrief: true) { () throws(DriverFailure) in
+                    begun.store(true, ordering: .releasing)
+                    usleep(2_000)
+                    ended.store(true, ordering: .releasing)
+                    return .wall(since: 0)
+                }
+                _ = try? done.wait(1)
+            }
+        }
+    }
+}
