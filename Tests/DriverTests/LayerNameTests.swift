@@ -86,9 +86,9 @@ struct WatchdogRulesTests {
     func quiet() {
         var rules = WatchdogRules()
         _ = rules.expired(.read, after: 250_000_000, driver: "acme", device: "a", request: "")
-        #expect(rules.refusal(of: .releaseBuffer) != nil)
+        #expect(rules.refusal(of: .releaseBuffer) != nil && rules.refusal(of: .quiesce) != nil)
         rules.quiesced()
-        #expect(rules.refusal(of: .releaseBuffer) == nil && rules.refusal(of: .close) == nil)
+        #expect(rules.refusal(of: .releaseBuffer) == nil && rules.refusal(of: .quiesce) == nil && rules.refusal(of: .close) == nil)
         #expect(rules.refusal(of: .read) == "the device is lost: read took more than 250 ms")
         #expect(rules.expired(.close, after: 1, driver: "acme", device: "a", request: "") == [.abandon("close took more than 0 ms")])
         #expect(rules.refusal(of: .releaseBuffer) != nil)

@@ -98,7 +98,11 @@ struct FaultSoak {
         let good = [try await expected(.disaggregated), try await expected(.aggregated)]
         var tally = Tally()
         let before = (Self.descriptors, Self.sharedSegments)
-        for round in 0..<rounds { try await self.round(round, good, &tally) }
+        for round in 0..<rounds {
+            let held = Self.descriptors
+            try await self.round(round, good, &tally)
+            tally.rounds[round] += ", \(Self.descriptors - held) descriptors more"
+        }
         tally.descriptors = max(0, Self.descriptors - before.0)
         tally.sharedSegments = max(0, Self.sharedSegments - before.1)
         tally.children = Self.children

@@ -42,9 +42,10 @@ public struct WatchdogRules: Sendable, Hashable {
         }
     }
 
-    /// Why a call is not made; nil to make it. A device that is lost and quiet still takes back what was made on it.
+    /// Why a call is not made; nil to make it. A device that is lost and quiet still takes back what was made on it, and may be quiesced again,
+    /// which tells who asks that its work has ended.
     func refusal(of name: CallName) -> String? {
-        guard case .lost(let words, let isQuiet) = state, !(isQuiet && name.isRelease) else { return nil }
+        guard case .lost(let words, let isQuiet) = state, !(isQuiet && (name.isRelease || name == .quiesce)) else { return nil }
         return "the device is lost: \(words)"
     }
 

@@ -341,6 +341,15 @@ struct Staging {
     private static let free = Mutex<[Slot]>([])
     private static let mostFree = 8
 
+    /// Lets go of what waits for the next handoff: an engine has closed, and there may be none.
+    static func letGo() {
+        let slots = free.withLock { free in
+            defer { free = [] }
+            return free
+        }
+        withExtendedLifetime(slots) {}
+    }
+
     init() throws(DriverError) {
         for _ in 0..<Self.count {
             if let slot = Self.free.withLock({ $0.popLast() }) { slots.append(slot) } else { slots.append(try Slot(bytes: 2 * Self.pieceBytes + 64)) }

@@ -20,6 +20,7 @@ enum LostHandoffs {
         let held = all.withLock { $0 }
         for one in held { one.handoff.recover(closing: stages.contains { one.handoff.isBetween($0) }) }
         all.withLock { $0.removeAll { !$0.handoff.isLost } }
+        if !stages.isEmpty { Staging.letGo() }
         // The last to hold them lets go of their devices here, outside of the lock.
         withExtendedLifetime(held) {}
     }
