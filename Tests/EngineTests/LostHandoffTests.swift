@@ -59,6 +59,18 @@ struct LostHandoffTests {
         #expect(device == nil)
     }
 
+    @Test("copies that fail as unavailable on a device that works have ended, and the device goes on")
+    func failed() throws {
+        let site = try Self.site()
+        let copies = try Handoff.Copies(on: site.here.parts[0].device)
+        copies.value = 1
+        try copies.timeline.fail(DriverError(.unavailable, driver: "cpu", call: "kv_export", detail: "the link was reset"))
+        #expect(copies.hasEnded(within: 0))
+        var kv = try KVState(reserving: 16, from: site.here.allocator)
+        _ = try Prefill(stage: site.here, trace: nil).run([1, 2, 3], into: &kv, tokenStep: 1)
+        #expect(kv.tokens == 3)
+    }
+
     @Test("blocks given back while a copy may touch them, or after, are free once and only then")
     func allocator() throws {
         let allocator = BlockAllocator(blockCount: 8, blockTokens: 4)

@@ -1,5 +1,4 @@
 import Glibc
-import Synchronization
 
 /// Where the host's callbacks run: on the thread that signals, or on a thread of their own where that one is the host's, which may hold what a callback wants.
 enum Callbacks {

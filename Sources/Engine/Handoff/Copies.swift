@@ -15,11 +15,17 @@ extension Handoff {
             do throws(DriverError) { try timeline.wait(value, timeout: timeout) } catch {
                 switch error.code {
                 case .deadlineExceeded: return false
-                // A lost device says nothing of its copies. With its process they have ended; in this one only a device that still quiesces has ended them.
-                case .unavailable: return timeline.device.library.isIsolated || quiesces(within: 0)
+                // Of a device that works, the copies' own failure. A lost one says nothing of them: with its process they have ended; in this one
+                // only a device that still quiesces has ended them.
+                case .unavailable: return works || timeline.device.library.isIsolated || quiesces(within: 0)
                 default: return true
                 }
             }
+            return true
+        }
+
+        private var works: Bool {
+            do throws(DriverError) { try timeline.device.checkHealth() } catch { return false }
             return true
         }
 
