@@ -10,7 +10,6 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -113,12 +112,6 @@ int cisolation_memory(const char *name, uint64_t length) {
     return -wrong;
   }
   return descriptor;
-}
-
-int cisolation_keeps_length(int descriptor, uint64_t length) {
-  int seals = fcntl(descriptor, F_GET_SEALS);
-  struct stat file;
-  return seals >= 0 && (seals & F_SEAL_SHRINK) != 0 && fstat(descriptor, &file) == 0 && file.st_size >= 0 && (uint64_t)file.st_size >= length;
 }
 
 /// What is inherited and not closed on exec would stay open in the child: its descriptors from 4 on are closed there, by itself, at its start.

@@ -28,9 +28,6 @@ void cisolation_print_lines(void);
 /// An anonymous file of `length` zero bytes, closed on exec, whose length cannot change. The descriptor or the negated errno.
 int cisolation_memory(const char *name, uint64_t length);
 
-/// Whether `descriptor` is an anonymous file of at least `length` bytes that cannot become shorter, so that reading it once mapped cannot fail.
-int cisolation_keeps_length(int descriptor, uint64_t length);
-
 /// Starts `program`, with `socket` as its descriptor 3, `output` as its standard output and error, and /dev/null as its input. All else is closed. 0 or the negated errno.
 int cisolation_start(const char *program, char *const arguments[], char *const environment[], int socket, int output, int *process);
 

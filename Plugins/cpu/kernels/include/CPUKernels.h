@@ -116,7 +116,5 @@ void cpuk_turns(double position, double scale, double base, size_t dims, float *
 /// Packs rows [first, first + width) of W into a panel of 16: [I][16] of f32 or f16, [I / 2][16][2] of bf16; missing rows are zero. `row` is I floats of scratch.
 void cpuk_pack_panel(const struct cpuk_table *table, int from, const void *weights, size_t inputs, size_t first, size_t width, int to,
                      void *panel, float *row);
-/// An anonymous file of `length` zero bytes whose length cannot change, closed on exec: the descriptor, or the negated errno.
-int cpuk_shared_memory(size_t length);
 
 #endif

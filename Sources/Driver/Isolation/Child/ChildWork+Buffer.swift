@@ -12,7 +12,6 @@ extension ChildWork {
             var buffer: OpaquePointer?
             make(tables.buffer.allocate) { allocate, status in hasPlace ? allocate(device, length, &buffer, status) : allocate(device, length, nil, status) }
             answer.payload.put(answer.code == 0 ? objects.add(.buffer, buffer, on: id) : 0)
-            lend(device, buffer, length)
         case .importMemory: try importMemory(device, id)
         case .exportMemory: try exportMemory(device)
         case .releaseBuffer:
@@ -23,19 +22,6 @@ extension ChildWork {
         default: try move(device)
         }
         return answer
-    }
-
-    /// Names the new buffer's memory to the host too, where the driver can: then the host reads and writes it without asking.
-    private func lend(_ device: OpaquePointer?, _ buffer: OpaquePointer?, _ length: UInt64) {
-        var memory = baton_memory.sized()
-        var status = baton_status()
-        status.size = UInt32(MemoryLayout<baton_status>.size)
-        guard answer.code == 0, let buffer, length >= Wire.leastLent, let export = tables.buffer.export_memory,
-            export(device, buffer, baton_memory_kind(BATON_MEMORY_MEMFD), &memory, &status) == 0, memory.length == length,
-            let descriptor = Int32(exactly: memory.descriptor), descriptor >= 0
-        else { return }
-        answer.payload.put(memory.offset)
-        answer.descriptors = [descriptor]
     }
 
     private func importMemory(_ device: OpaquePointer?, _ id: UInt64) throws(WireError) {

@@ -11,9 +11,7 @@ extension RemoteTables {
                 writer.put(out != nil)
             } read: { reply, object throws(WireError) in
                 let id: UInt64 = try reply.reader.take()
-                guard reply.code == 0 else { return }
-                let lent = reply.descriptors.isEmpty ? nil : LentMemory(reply.descriptors[0], offset: try reply.reader.take(), length: length)
-                out?.pointee = RemoteObject(.buffer, id, of: object.connection, on: object, length: length, lent: lent).handle()
+                if reply.code == 0 { out?.pointee = RemoteObject(.buffer, id, of: object.connection, on: object, length: length).handle() }
             }
         }
         table.import_memory = { device, memory, access, out, status in RemoteTables.importMemory(device, memory, access, out, status) }
@@ -25,20 +23,12 @@ extension RemoteTables {
         }
         table.release = { device, buffer in RemoteTables.release(.releaseBuffer, device, buffer) }
         table.write = { device, buffer, offset, source, length, status in
-            if let place = RemoteObject.at(buffer)?.lent(offset, length, beside: device), let source {
-                place.copyMemory(from: source, byteCount: Int(length))
-                return 0
-            }
-            return RemoteTables.move(.write, device, buffer, offset, length, status) { channel, done, count in
+            RemoteTables.move(.write, device, buffer, offset, length, status) { channel, done, count in
                 if let source { channel.piece.copyMemory(from: source + done, byteCount: count) }
             } taken: { _, _, _ in }
         }
         table.read = { device, buffer, offset, target, length, status in
-            if let place = RemoteObject.at(buffer)?.lent(offset, length, beside: device), let target {
-                target.copyMemory(from: place, byteCount: Int(length))
-                return 0
-            }
-            return RemoteTables.move(.read, device, buffer, offset, length, status) { _, _, _ in } taken: { channel, done, count in
+            RemoteTables.move(.read, device, buffer, offset, length, status) { _, _, _ in } taken: { channel, done, count in
                 if let target { (target + done).copyMemory(from: channel.piece, byteCount: count) }
             }
         }

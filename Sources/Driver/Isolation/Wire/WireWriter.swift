@@ -40,8 +40,6 @@ package enum Wire {
     package static let inline = 32 << 10
     /// Bytes of one piece of a buffer on its way.
     package static let piece = 4 << 20
-    /// Bytes from which a buffer's memory is named to the host, where the driver can name it: shorter ones are read as fast by asking.
-    package static let leastLent: UInt64 = 16 << 10
     /// Bytes of a channel's segment: a frame, and a piece after it.
     package static let segment = limit + piece
     /// Bytes of one struct of the contract at most.
