@@ -1,5 +1,5 @@
 // The cpu driver's linear and attention kernels alone, over shapes of a 135M model, with weights from memory and from cache.
-// Prints one JSON object of rows: Gop/s (two for each multiply-add), GB/s of weights or KV read. `make bench-micro` sets them beside the
+// Prints one JSON object of rows: Gop/s (two for each multiply-add), GB/s of weights or KV read; attention also by its plain form. `make bench-micro` sets them beside the
 // machine's limits of roofline.c. Build: clang -O3 -pthread -I Plugins/cpu/kernels/include Benchmarks/kernels.c Plugins/cpu/kernels/*.c -lm
 // Arguments: threads, seconds for each row.
 #define _GNU_SOURCE
@@ -44,8 +44,19 @@ struct run {
   float *out;
 };
 
+// Attention of `tokens` tokens after `depth` positions, over 30 layers of KV in bf16; blocks lie in an order that nobody foresees.
+enum { LAYERS = 30, HEADS = 9, KV_HEADS = 3, DIM = 64, BLOCK_TOKENS = 16, DEEPEST = 2048 + 32, BLOCKS = DEEPEST / BLOCK_TOKENS };
+struct attention {
+  void (*attend)(const struct cpuk_attention *);
+  uint8_t *pool;
+  uint32_t table[BLOCKS], positions[32];
+  float *q, *out;
+  uint32_t tokens, depth;
+};
+
 struct worker {
   const struct run *run;
+  const struct attention *attention;
   int index, of;
   void *scratch;
 };
@@ -63,24 +74,41 @@ static void pass(const struct worker *w) {
   }
 }
 
+enum { KV_BLOCK_BYTES = 2 * KV_HEADS * BLOCK_TOKENS * DIM * 2 };
+
+// Each thread its share of the tasks: a layer's KV heads, by as many tokens as a task may have.
+static void attend_pass(const struct worker *w) {
+  const struct attention *a = w->attention;
+  uint32_t most = a->attend == w->run->table->attend ? CPUK_TOKENS : CPUK_FAST_TOKENS, each = (a->tokens + most - 1) / most;
+  for (uint32_t i = (uint32_t)w->index; i < LAYERS * KV_HEADS * each; i += (uint32_t)w->of) {
+    uint32_t layer = i / (KV_HEADS * each), head = i / each % KV_HEADS, first = i % each * most;
+    struct cpuk_attention task = {.q = a->q, .out = a->out, .positions = a->positions, .first = first, .count = a->tokens - first < most ? a->tokens - first : most,
+                                  .heads = HEADS, .kv_heads = KV_HEADS, .dim = DIM, .kv_head = head, .layer = a->pool + (size_t)layer * BLOCKS * KV_BLOCK_BYTES,
+                                  .block_stride = KV_BLOCK_BYTES, .block_tokens = BLOCK_TOKENS, .type = CPUK_BF16, .table = a->table, .scale = 0.125f,
+                                  .scratch = w->scratch};
+    a->attend(&task);
+  }
+}
+
 static atomic_int arrived;
 static double until;
 static atomic_long passes;
 
 static void *work(void *argument) {
   struct worker *w = argument;
-  w->scratch = room(cpuk_opened_bytes(1536));
+  size_t opened = cpuk_opened_bytes(1536), attended = cpuk_attention_scratch(DIM, HEADS / KV_HEADS) * sizeof(float);
+  w->scratch = room(opened > attended ? opened : attended);
   atomic_fetch_add(&arrived, 1);
   while (atomic_load(&arrived) < w->of) {}
   while (now() < until) {
-    pass(w);
+    w->attention ? attend_pass(w) : pass(w);
     atomic_fetch_add(&passes, 1);
   }
   return 0;
 }
 
 // Passes a second, all threads together counted once.
-static double rate(const struct run *run, int threads, double seconds) {
+static double rate(const struct run *run, const struct attention *attention, int threads, double seconds) {
   pthread_t thread[64];
   struct worker workers[64];
   atomic_store(&arrived, 0);
@@ -88,7 +116,7 @@ static double rate(const struct run *run, int threads, double seconds) {
   double began = now();
   until = began + seconds;
   for (int i = 0; i < threads; i++) {
-    workers[i] = (struct worker){run, i, threads, 0};
+    workers[i] = (struct worker){run, attention, i, threads, 0};
     pthread_create(&thread[i], 0, work, &workers[i]);
   }
   for (int i = 0; i < threads; i++) pthread_join(thread[i], 0);
@@ -105,6 +133,26 @@ static struct weight made(int type, size_t inputs, size_t outputs) {
     memcpy(w.panels + i, &code, 4);
   }
   return w;
+}
+
+static void print_attention(const struct run *run, int threads, double seconds) {
+  struct attention a = {.pool = room((size_t)LAYERS * BLOCKS * KV_BLOCK_BYTES), .q = room(32 * HEADS * DIM * 4), .out = room(32 * HEADS * DIM * 4)};
+  for (size_t i = 0; i < (size_t)LAYERS * BLOCKS * KV_BLOCK_BYTES / 2; i++) ((uint16_t *)a.pool)[i] = (uint16_t)(0x3e00 + (random32() >> 24) + (random32() >> 31 << 15));
+  for (size_t i = 0; i < 32 * HEADS * DIM; i++) a.q[i] = (float)(int32_t)random32() / 0x1p31f;
+  for (uint32_t i = 0; i < BLOCKS; i++) a.table[i] = (i * 37) % BLOCKS;
+  const uint32_t tokens[] = {1, 32}, depths[] = {128, 512, 2048};
+  for (int form = 0; form < 2; form++)
+    for (int t = 0; t < 2; t++)
+      for (int d = 0; d < 3; d++) {
+        a.attend = form ? run->table->attend_fast : run->table->attend;
+        if (!a.attend) continue;
+        a.tokens = tokens[t], a.depth = depths[d];
+        for (uint32_t i = 0; i < a.tokens; i++) a.positions[i] = a.depth + i - 1 + (a.tokens == 1 ? 0 : 1);
+        double each = rate(run, &a, threads, seconds), positions = 0;
+        for (uint32_t i = 0; i < a.tokens; i++) positions += a.positions[i] + 1;
+        printf(",\n{\"kernel\": \"%s bf16\", \"from\": \"depth %u\", \"tokens\": %u, \"gop_s\": %.1f, \"gb_s\": %.2f}", form ? "attend_fast" : "attend", a.depth,
+               a.tokens, 4e-9 * LAYERS * HEADS * DIM * positions * each, 4e-9 * LAYERS * KV_HEADS * DIM * (a.depth + a.tokens) * each);
+      }
 }
 
 enum { LAYER = 5 };
@@ -137,13 +185,14 @@ int main(int argc, char **argv) {
           adds += (double)weights[i].inputs * (double)weights[i].outputs * (double)run.tokens;
           bytes += (double)panel_bytes(types[k], weights[i].inputs) * (double)weights[i].outputs / 16;
         }
-        double each = rate(&run, threads, seconds);
+        double each = rate(&run, NULL, threads, seconds);
         printf("%s{\"kernel\": \"linear %s\", \"from\": \"%s\", \"tokens\": %zu, \"gop_s\": %.1f, \"gb_s\": %.2f}", k + cached + t ? ",\n" : "", names[k],
                cached ? "cache" : "memory", run.tokens, 2e-9 * adds * each, 1e-9 * bytes * each);
       }
     for (size_t i = 0; i < 30 * LAYER; i++) munmap(weights[i].panels, (panel_bytes(types[k], weights[i].inputs) * weights[i].outputs / 16 + (1 << 21)) >> 21 << 21);
     free(weights);
   }
+  print_attention(&run, threads, seconds);
   printf("\n]}\n");
   return 0;
 }

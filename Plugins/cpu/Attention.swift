@@ -21,7 +21,7 @@ final class Attention: @unchecked Sendable {
     func run(
         _ op: Step, _ q: UnsafePointer<Float>, _ batch: Batch, _ pool: Pool, _ layer: Int, _ out: UnsafeMutablePointer<Float>
     ) {
-        let isFast = numerics.attendsInBF16 && kernels.table.pointee.attend_fast != nil && op.headDim % 32 == 0
+        let isFast = kernels.table.pointee.attend_fast != nil && (numerics.attendsInBF16 || kernels.table.pointee.attends_in_bf16 == 0) && op.headDim % 32 == 0
         batch.positions.withUnsafeBufferPointer { positions in
             batch.blockTables.withUnsafeBufferPointer { tables in
                 makeTasks(op, batch, pool, layer, limit: Int(isFast ? CPUK_FAST_TOKENS : CPUK_TOKENS), q, out, positions.baseAddress, tables.baseAddress)

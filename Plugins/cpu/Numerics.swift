@@ -4,7 +4,8 @@ import Glibc
 
 /// How linear operations compute.
 enum Numerics: String, CaseIterable {
-    /// Quantised weights by activations in int8 blocks of 32, integer products, f32 sums over blocks; attention in bf16, f32 sums.
+    /// Quantised weights by activations in int8 blocks of 32, integer products, f32 sums over blocks; attention in bf16 where the
+    /// processor multiplies it, else in f32; f32 sums.
     case native
     /// Weights dequantised exactly, activations as they are, f32.
     case f32

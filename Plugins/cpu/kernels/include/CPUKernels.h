@@ -87,9 +87,11 @@ struct cpuk_table {
   void (*softcap)(const float *x, float cap, float *out, size_t count);
   /// In f32.
   void (*attend)(const struct cpuk_attention *task);
-  /// The same in bf16 with f32 sums, for dim a multiple of 32; null where the processor has no such instructions. A task may have up to
-  /// CPUK_FAST_TOKENS tokens.
+  /// The same for dim a multiple of 32, by segments of positions; null where the processor has no AVX2. A task may have up to
+  /// CPUK_FAST_TOKENS tokens. With f32 sums, and in bf16 where attends_in_bf16 says so, else in f32.
   void (*attend_fast)(const struct cpuk_attention *task);
+  /// 1 where attend_fast rounds queries, keys, values and probabilities to bf16.
+  int attends_in_bf16;
   /// Asks memory for the KV that a task, or a segment of it, reads first; for when another is about to run.
   void (*attend_ask)(const struct cpuk_attention *task, uint32_t segment);
   /// The same in parts, for more threads than tasks: each segment of CPUK_SEGMENT positions into cpuk_segment_floats floats of its own, one
