@@ -30,6 +30,14 @@ def compiled(folder, compiler, name, sources, *flags):
     return f"{folder}/{name}"
 
 
+def bounds(row, limits):
+    """Gop/s and GB/s that bind a kernel: int8 products, or those of bf16 where there are such and the kernel uses them, else f32; the memory that it reads."""
+    wide = limits.get("bf16_gops") if row["kernel"] != "attend bf16" else None
+    compute = (wide or limits.get("fp32_gops")) if "bf16" in row["kernel"] else limits.get("int8_gops")
+    held = {"memory": "256 MB", "depth 2048": "256 MB", "depth 512": "32 MB", "depth 128": "8 MB"}.get(row["from"], "1 MB")
+    return compute, limits["read_gb_s"][held]
+
+
 def kernel_rows(threads, seconds):
     """The limits, and each kernel's row with its share of the limit that binds it."""
     kernels = os.path.join(os.path.dirname(HERE), "Plugins", "cpu", "kernels")
@@ -38,8 +46,7 @@ def kernel_rows(threads, seconds):
         program = compiled(folder, "clang", "kernels", [f"{HERE}/kernels.c", *sorted(glob.glob(f"{kernels}/*.c"))], f"-I{kernels}/include")
         rows = json.loads(output([program, str(threads), str(seconds)]))["rows"]
     for row in rows:
-        compute = limits.get("bf16_gops" if "bf16" in row["kernel"] else "int8_gops")
-        memory = limits["read_gb_s"]["256 MB" if row["from"] == "memory" else "1 MB"]
+        compute, memory = bounds(row, limits)
         shares = {"compute": row["gop_s"] / compute if compute else 0, "read": row["gb_s"] / memory}
         row["bound"], row["share"] = max(shares.items(), key=lambda pair: pair[1])
     return limits, rows
@@ -76,8 +83,8 @@ def main():
         cell = f"{goal[1]} {goal[0]:g}" if goal else ""
         low, _, high = statistics.quantiles(row["samples"], n=4) if len(row["samples"]) > 1 else row["samples"] * 3
         lines.append(f"| {row['name']} | {middle(row):.3g} {row['unit']} | {low:.3g}-{high:.3g} | {min(row['samples']):.3g}-{max(row['samples']):.3g} | {cell} |")
-    lines += ["", f"int8 {limits.get('int8_gops', 0)} Gop/s, bf16 {limits.get('bf16_gops', 0)}; read " + ", ".join(f"{v} GB/s of {k}" for k, v in limits["read_gb_s"].items()), ""]
-    lines += ["| kernel | weights from | tokens | Gop/s | GB/s | of the limit |", "|---|---|--:|--:|--:|--:|"]
+    lines += ["", f"int8 {limits.get('int8_gops', 0)} Gop/s, bf16 {limits.get('bf16_gops', 0)}, f32 {limits.get('fp32_gops', 0)}; read " + ", ".join(f"{v} GB/s of {k}" for k, v in limits["read_gb_s"].items()), ""]
+    lines += ["| kernel | weights or KV from | tokens | Gop/s | GB/s | of the limit |", "|---|---|--:|--:|--:|--:|"]
     lines += [f"| {r['kernel']} | {r['from']} | {r['tokens']} | {r['gop_s']:.0f} | {r['gb_s']:.1f} | {r['share']:.0%} {r['bound']} |" for r in kernels]
     text = "\n".join(lines)
     print(text)

@@ -47,6 +47,20 @@ static void int8(void) {
     for (int i = 0; i < LANES; i++) acc[i] = _mm512_dpbusd_epi32(acc[i], a, b);
   for (int i = 0; i < LANES; i++) kept += (float)_mm512_reduce_add_epi32(acc[i]);
 }
+#define INT8_OPS 128
+#elif defined(__AVX2__)
+// Sums in 16 bits, as the kernels have them within a block.
+static void int8(void) {
+  __m256i acc[LANES], a = _mm256_set1_epi8(3), b = _mm256_set1_epi8(-2);
+  for (int i = 0; i < LANES; i++) acc[i] = _mm256_set1_epi16((short)i);
+  for (int r = 0; r < ROUNDS; r++)
+    for (int i = 0; i < LANES; i++) {
+      __asm__ volatile("" : "+x"(a)); // so that the product is made each time
+      acc[i] = _mm256_add_epi16(acc[i], _mm256_maddubs_epi16(a, b));
+    }
+  for (int i = 0; i < LANES; i++) kept += (float)_mm256_extract_epi16(acc[i], 0);
+}
+#define INT8_OPS 64
 #endif
 
 #if defined(__AVX512BF16__)
@@ -69,17 +83,23 @@ struct job {
 
 typedef int64_t wide __attribute__((vector_size(64)));
 
+#if defined(__AVX512F__)
+enum { SUMS = 8 };
+#else
+enum { SUMS = 4 }; // two registers each
+#endif
+
 static void read_all(const struct job *j) {
-  wide sum[8] = {{0}};
+  wide sum[SUMS] = {{0}};
   for (int p = 0; p < j->passes; p++)
     for (size_t i = 0; i < j->bytes; i += 512) {
       const wide *at = (const wide *)(const void *)(j->from + i);
       for (int k = 0; k < 8; k++) {
         __builtin_prefetch(j->from + i + 4096 + 64 * k);
-        sum[k] += at[k];
+        sum[k % SUMS] += at[k];
       }
     }
-  for (int k = 0; k < 8; k++) kept += (float)sum[k][0];
+  for (int k = 0; k < SUMS; k++) kept += (float)sum[k][0];
 }
 
 static void *run(void *argument) {
@@ -126,8 +146,8 @@ int main(int count, char **arguments) {
   madvise(memory, most, MADV_HUGEPAGE);
   memset(memory, 1, most + 8192);
   printf("{\"threads\": %d", threads);
-#if defined(__AVX512VNNI__)
-  printf(", \"int8_gops\": %.0f", gops(int8, 128, threads));
+#if defined(INT8_OPS)
+  printf(", \"int8_gops\": %.0f", gops(int8, INT8_OPS, threads));
 #endif
 #if defined(__AVX512BF16__)
   printf(", \"bf16_gops\": %.0f", gops(bf16, 64, threads));
