@@ -147,7 +147,7 @@ static void print_attention(const struct run *run, int threads, double seconds) 
         a.attend = form ? run->table->attend_fast : run->table->attend;
         if (!a.attend) continue;
         a.tokens = tokens[t], a.depth = depths[d];
-        for (uint32_t i = 0; i < a.tokens; i++) a.positions[i] = a.depth + i - 1 + (a.tokens == 1 ? 0 : 1);
+        for (uint32_t i = 0; i < a.tokens; i++) a.positions[i] = a.depth + i;
         double each = rate(run, &a, threads, seconds), positions = 0;
         for (uint32_t i = 0; i < a.tokens; i++) positions += a.positions[i] + 1;
         printf(",\n{\"kernel\": \"%s bf16\", \"from\": \"depth %u\", \"tokens\": %u, \"gop_s\": %.1f, \"gb_s\": %.2f}", form ? "attend_fast" : "attend", a.depth,
