@@ -67,14 +67,14 @@ final class Attention: @unchecked Sendable {
     }
 
     /// Asks memory for a task's KV while another runs. Not for f32 sums: they take as long as memory does, and asking for so much at once keeps them waiting.
-    private var asks: ((UnsafePointer<cpuk_attention>?, UInt32) -> Void)? {
+    private var askAhead: ((UnsafePointer<cpuk_attention>?, UInt32) -> Void)? {
         kernels.table.pointee.attends_in_bf16 == 1 ? kernels.table.pointee.attend_ask : nil
     }
 
     private func runTasks(_ isFast: Bool, _ room: UnsafeMutablePointer<Float>, _ each: Int) {
         let attend = isFast ? kernels.table.pointee.attend_fast : kernels.table.pointee.attend
         // Where tasks are many tokens, what they compute hides what they read.
-        let ask = isFast && tasks.first?.count ?? 0 <= 4 ? asks : nil
+        let ask = isFast && tasks.first?.count ?? 0 <= 4 ? askAhead : nil
         nonisolated(unsafe) let room = room
         tasks.withUnsafeBufferPointer { tasks in
             nonisolated(unsafe) let tasks = tasks
@@ -108,7 +108,7 @@ final class Attention: @unchecked Sendable {
     }
 
     private func runParts(_ op: Step, _ room: UnsafeMutablePointer<Float>, _ each: Int) {
-        nonisolated(unsafe) let (room, table, asks, found) = (room, kernels.table, asks, found.base.assumingMemoryBound(to: Float.self))
+        nonisolated(unsafe) let (room, table, askAhead, found) = (room, kernels.table, askAhead, found.base.assumingMemoryBound(to: Float.self))
         tasks.withUnsafeBufferPointer { tasks in
             parts.withUnsafeBufferPointer { parts in
                 nonisolated(unsafe) let (tasks, parts) = (tasks, parts)
@@ -118,7 +118,7 @@ final class Attention: @unchecked Sendable {
                         var task = tasks[part.task]
                         if index + 1 < end, parts[index + 1].task != part.task {
                             var next = tasks[parts[index + 1].task]
-                            asks?(&next, UInt32(parts[index + 1].segment))
+                            askAhead?(&next, UInt32(parts[index + 1].segment))
                         }
                         task.scratch = room + worker * each
                         table.pointee.attend_segment(&task, UInt32(part.segment), found + part.at)

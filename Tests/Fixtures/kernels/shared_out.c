@@ -139,7 +139,7 @@ static void check_shared(const char *what, linear *l, size_t units, void (*piece
 }
 
 static void check_quantised(const struct cpuk_table *table, int type) {
-  size_t inputs = 32 * between(1, 12), outputs = between(1, 90), tokens = between(1, 40), panels = (outputs + 15) / 16, blocks = tokens * inputs / 32;
+  size_t inputs = 32 * between(1, 12), outputs = between(1, 90), tokens = between(1, 70), panels = (outputs + 15) / 16, blocks = tokens * inputs / 32;
   room w = weights(type, outputs, inputs), x = reals(tokens * inputs), bias = reals(outputs), out = poison(tokens * outputs, 4);
   room codes = make(tokens * inputs, between(0, 63)), scales = poison(blocks, 4), sums = poison(blocks, 8), counts = poison(blocks, 12);
   room packed = make(panels * cpuk_packed_bytes(type, inputs), 0);
