@@ -77,7 +77,7 @@ struct DenseKernelTests {
 
     @Test("panels of f32 and f16 and pairs of bf16 agree with sums in double", arguments: Kernels.sets, [Int32(1), 2, 3])
     func panels(isa: Int32, type: Int32) throws {
-        let pointer = try #require(cpuk_for(isa))
+        let pointer = try Kernels.pointer(isa)
         let table = pointer.pointee
         var random = Kernels.Random(state: UInt64(50 + type))
         for _ in 0..<8 {

@@ -1,9 +1,10 @@
 import CPUKernels
 import Testing
 
-/// The kernels of every instruction set this machine has, seeded inputs, and plain definitions to hold them against.
+/// The kernels of every instruction set that this machine has or that can be written out on it, seeded inputs, and plain definitions to
+/// hold them against.
 enum Kernels {
-    static let sets: [Int32] = (0...3).filter { cpuk_for($0) != nil }
+    static let sets: [Int32] = (0...3).filter { cpuk_for($0) != nil } + WrittenOut.sets
 
     struct Random {
         var state: UInt64
@@ -18,7 +19,12 @@ enum Kernels {
         }
     }
 
-    static func table(_ isa: Int32) throws -> cpuk_table { try #require(cpuk_for(isa)).pointee }
+    static func table(_ isa: Int32) throws -> cpuk_table { try pointer(isa).pointee }
+
+    static func pointer(_ isa: Int32) throws -> UnsafePointer<cpuk_table> {
+        let writtenOut = try WrittenOut.table(isa)
+        return try #require(cpuk_for(isa) ?? writtenOut)
+    }
 
     /// Rows of random blocks of a type: any codes, sane scales.
     static func blocks(_ type: Int32, rows: Int, inputs: Int, _ random: inout Random) -> [UInt8] {

@@ -19,7 +19,7 @@ struct SanitizerTests {
         let more = ["-fsanitize=\(sanitizer)", "-fno-sanitize-recover=all", "-O1"] + (sanitizer == "thread" ? libraries(clang) : [])
         guard try clang.run([empty, "-o", folder.file("empty")] + more).status == 0 else { return nil }
         let kernels = SharedLibrary.root + "/Plugins/cpu/kernels/"
-        let sources = ["dispatch", "kernels_scalar", "kernels_avx2", "kernels_avx512", "kernels_avx512bf16"].map { "\(kernels)\($0).c" }
+        let sources = ["dispatch", "layouts", "kernels_scalar", "kernels_avx2", "kernels_avx512", "kernels_avx512bf16"].map { "\(kernels)\($0).c" }
         let program = folder.file("shared_out_\(sanitizer)")
         try clang.check(
             ["-std=gnu11", "-Wall", "-Wextra", "-Werror", "-Wno-psabi", "-I", kernels + "include"] + sources
