@@ -1,5 +1,6 @@
 import CPUKernels
 import DriverKit
+import Synchronization
 
 /// An open device: two queues, one for batches and one for copies of KV and buffers, so that a handoff runs beside prefill.
 final class CPUDevice: DeviceImplementation {
@@ -11,6 +12,10 @@ final class CPUDevice: DeviceImplementation {
     private let queues: [SubmissionQueue]
     /// One for each queue, since each owns the activations of the batch it runs.
     private let executions: [Execution]
+    /// Own pools, and whether a program takes several sequences at once, as a server's does: it uses all of its pools, sooner or later.
+    private let pools = Mutex<(mine: [WeakPool], fill: Bool)>(([], false))
+
+    private struct WeakPool: Sendable { weak var pool: Pool? }
 
     /// How pools lie in memory.
     static let storageAxes: [KVLayout.Axis] = [.block, .layer, .plane, .head, .token, .dim]
@@ -65,7 +70,9 @@ final class CPUDevice: DeviceImplementation {
                 throw DriverFailure(.unimplemented, "\(op.heads) query heads over \(op.kvHeads) KV heads; at most \(Self.largestGroup) may share one")
             }
         }
-        return CPUProgram(try Plan(program, kernels: kernels, numerics: numerics, host: host, budget: budget))
+        let made = CPUProgram(try Plan(program, kernels: kernels, numerics: numerics, host: host, budget: budget))
+        if program.maxSequences > 1 { fillPools() }
+        return made
     }
 
     func submit(_ program: any ProgramImplementation, _ batch: Batch, _ sync: Sync) throws(DriverFailure) {
@@ -95,7 +102,22 @@ final class CPUDevice: DeviceImplementation {
 
     func createPool(_ pool: KVPoolDescription) throws(DriverFailure) -> any PoolImplementation {
         guard [.f32, .f16, .bf16].contains(pool.dtype) else { throw DriverFailure(.invalidArgument, "a KV pool of \(pool.dtype); f32, f16 and bf16 can be held") }
-        return try Pool(pool, budget: budget)
+        let made = try Pool(pool, budget: budget)
+        let fill = pools.withLock { pools in
+            pools.mine.removeAll { $0.pool == nil }
+            pools.mine.append(WeakPool(pool: made))
+            return pools.fill
+        }
+        if fill { made.willFill() }
+        return made
+    }
+
+    private func fillPools() {
+        let mine = pools.withLock { pools in
+            pools.fill = true
+            return pools.mine
+        }
+        for pool in mine { pool.pool?.willFill() }
     }
 
     func sharePool(_ pool: any PoolImplementation, as kind: Memory.Kind) throws(DriverFailure) -> (memory: Memory, layout: KVLayout) {

@@ -6,6 +6,7 @@ import Synchronization
 /// is the first to write to a large page waits for it, milliseconds where the machine is a virtual one.
 ///
 /// Nothing happens before `threshold` bytes are in use, and what is made ahead is in proportion, so that a short run has the memory that it uses and no more.
+/// Who will use the whole mapping says so with `all`.
 final class PagesAhead: Sendable {
     private let start: UInt
     private let count: Int
@@ -30,8 +31,15 @@ final class PagesAhead: Sendable {
     /// The first `bytes` are in use. Returns at once.
     func reached(_ bytes: Int) {
         guard bytes >= Self.threshold else { return }
-        let (from, to) = (max(made.load(ordering: .relaxed), bytes), min(count, bytes + min(Self.distance, 2 * bytes)))
-        guard to - from >= Self.piece, from < to else { return }
+        make(from: bytes, to: min(count, bytes + min(Self.distance, 2 * bytes)))
+    }
+
+    /// The whole mapping will be in use. Returns at once.
+    func all() { make(from: 0, to: count) }
+
+    private func make(from first: Int, to: Int) {
+        let from = max(made.load(ordering: .relaxed), first)
+        guard to - from >= Self.piece else { return }
         // What cannot be queued now is asked for again with the next batch.
         guard (try? thread.enqueue(waits: [], work: { [start, owner, stop] () throws(DriverFailure) in
             let began = Clock.now()

@@ -44,6 +44,9 @@ final class Pool: PoolImplementation, @unchecked Sendable {
     /// Blocks up to this one are in use: more will be soon. Any thread, one at a time.
     func reached(block: Int) { ahead?.reached(min(block + 1, description.blockCount) * blockBytes) }
 
+    /// All blocks will be in use. Any thread.
+    func willFill() { ahead?.all() }
+
     /// Bytes of one plane of one layer of a block, of both planes, of a block.
     var planeBytes: Int { description.kvHeads * description.blockTokens * description.headDim * description.dtype.blockBytes }
     var layerBytes: Int { 2 * planeBytes }

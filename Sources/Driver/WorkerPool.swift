@@ -40,14 +40,15 @@ public final class WorkerPool: @unchecked Sendable {
     private static let spins = 128
 
     /// `threads`: what to use, at least 1; nil: BATON_THREADS, else one for each processor this process may run on.
-    /// `givesWay`: threads that compute, the callers of `run` among them, run at a lower priority from then on than others of the process:
-    /// for one that answers requests, so that a token made is not kept waiting by the next one.
+    /// `givesWay`: threads that compute, the callers of `run` among them, run at a lower priority and in longer slices from then on than others
+    /// of the process: for one that answers requests, so that a token made is not kept waiting by the next one. Others get shorter slices.
     public init(threads: Int? = nil, givesWay: Bool = false) {
         self.givesWay = givesWay
         let wanted = threads ?? getenv("BATON_THREADS").flatMap { Int(String(cString: $0)) } ?? Int(chost_processors())
         count = min(max(1, wanted), 1024)
         next = .allocate(capacity: count * Self.line)
         for index in 0..<count * Self.line { (next + index).initialize(to: Atomic(0)) }
+        if givesWay { chost_wake_promptly() }
         for index in 1..<max(count, 1) { start(worker: UInt32(index)) }
     }
 

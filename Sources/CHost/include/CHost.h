@@ -43,7 +43,13 @@ int chost_has_memfd(void);
 void chost_name_thread(const char *name);
 
 /// Gives way: the calling thread, which computes for long, runs at a lower priority (nice 10) than those that have little to do, such as to
-/// sample a token or to write to a socket, so that they run as soon as they wake. Once for each thread; later calls cost nothing.
+/// sample a token or to write to a socket, and in slices of 3 ms. Once for each thread; later calls cost nothing.
 void chost_give_way(void);
+
+/// Has every thread that the process has, and will have but for those that give way, run in slices of 0.1 ms: one that wakes then takes the
+/// processor at once from one with longer slices. Otherwise Linux lets the other run until the next tick of its timer, up to 4 ms, in spite
+/// of its priority (kernel/sched/fair.c: RUN_TO_PARITY, PREEMPT_SHORT). A system that knows no slices of threads, Linux before 6.12 among
+/// them, goes on as it did.
+void chost_wake_promptly(void);
 
 #endif
