@@ -174,7 +174,7 @@ let package = Package(
         .testTarget(
             name: "PageTests", dependencies: ["Server", "Engine", "Tokens"], path: "Tests/Page", exclude: ["browser.py", "page_test.py"], swiftSettings: house),
         .testTarget(name: "LoadGeneratorTests", dependencies: ["LoadGenerator"], swiftSettings: house),
-        .testTarget(name: "IsolationTests", dependencies: ["Driver", "CDriver", "TestKit", "BuildKit", "baton-driver-host"], swiftSettings: house),
+        .testTarget(name: "IsolationTests", dependencies: ["Driver", "CDriver", "CIsolation", "TestKit", "BuildKit", "baton-driver-host"], swiftSettings: house),
         .testTarget(name: "EngineTests", dependencies: ["Engine", "TestKit", "baton-driver-host"], swiftSettings: house),
         .testTarget(name: "ForeignFunctionTests", dependencies: ["Driver", "BuildKit"], swiftSettings: house),
         .testTarget(name: "ContractTests", dependencies: ["CDriver", "BuildKit"], swiftSettings: house),

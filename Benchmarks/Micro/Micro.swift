@@ -6,7 +6,8 @@ import Pipeline
 import Tokens
 
 /// Measures what the runtime itself costs: a call through the contract, a handoff's copies, the host's work between decode steps, and what of
-/// an overlapped handoff a request waits for. Prints one JSON object. Arguments: the model's file, repeats.
+/// an overlapped handoff a request waits for. Prints one JSON object. Arguments: the model's file, repeats, and the parts that are wanted
+/// (`calls`, `isolated`, `copies`, `adoptions`, `host`, `overlap`, `wrappings`; all without any).
 @main
 struct Micro {
     static func main() throws {
@@ -16,8 +17,12 @@ struct Micro {
         }
         let repeats = CommandLine.arguments.count > 2 ? Int(CommandLine.arguments[2]) ?? 5 : 5
         let bench = try MicroBench(model: CommandLine.arguments[1], repeats: repeats)
-        var rows = try bench.calls() + bench.copies() + bench.adoptions()
-        rows += try bench.hostShare() + bench.overlap() + bench.wrappings()
+        let parts: [(String, () throws -> [MicroRow])] = [
+            ("calls", bench.calls), ("isolated", bench.isolatedCalls), ("copies", bench.copies), ("adoptions", bench.adoptions),
+            ("host", bench.hostShare), ("overlap", bench.overlap), ("wrappings", bench.wrappings),
+        ]
+        let wanted = CommandLine.arguments.dropFirst(3)
+        let rows = try parts.filter { wanted.isEmpty || wanted.contains($0.0) }.flatMap { try $0.1() }
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
         print(String(decoding: try encoder.encode(["rows": rows]), as: UTF8.self))

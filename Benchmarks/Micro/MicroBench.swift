@@ -46,6 +46,19 @@ struct MicroBench {
         ]
     }
 
+    /// Asking a timeline of a device in a process of its own.
+    func isolatedCalls() throws -> [MicroRow] {
+        let device = try Device(opening: catalog.load("cpu", isolation: Isolation(), label: "a"), label: "a", options: DriverOptions([]))
+        let timeline = try Timeline(on: device)
+        try timeline.signal(1)
+        let samples = try (0..<repeats).map { _ in
+            let began = now()
+            for _ in 0..<10_000 { _ = try timeline.query(1) }
+            return Double(now() - began) / 1e7
+        }
+        return [MicroRow(name: "contract call of an isolated driver", unit: "us", samples: samples)]
+    }
+
     // MARK: Handoff
 
     private static let tokens = 2048
@@ -134,9 +147,12 @@ struct MicroBench {
     }
 
     /// What of a decode step is not the device's: from one batch's end on the device to the next one's begin there, over the whole step.
-    /// Sampling, text, submission and waking are in it.
+    /// Sampling, text, submission and waking are in it. Of the driver in this process, and of one in its own.
     func hostShare() throws -> [MicroRow] {
-        let engine = try engine("cpu", "cpu")
+        try hostShare(of: engine("cpu", "cpu"), "") + hostShare(of: engine("cpu", "cpu", isolation: Isolation()), ", driver in its own process")
+    }
+
+    private func hostShare(of engine: Engine, _ suffix: String) throws -> [MicroRow] {
         let prompt = (0..<32).map { Int32($0 * 97 + 100) }
         var (share, waking, between, submitting): ([Double], [Double], [Double], [Double]) = ([], [], [], [])
         for _ in 0..<repeats {
@@ -151,10 +167,10 @@ struct MicroBench {
             submitting.append(median(zip(device, host).map { Double($0.start &- $1.start) / 1e3 }))
         }
         return [
-            MicroRow(name: "host's share of a decode step", unit: "%", samples: share),
-            MicroRow(name: "of it, from the device's end to the host's waking", unit: "us", samples: waking),
-            MicroRow(name: "of it, logits, sampling and text", unit: "us", samples: between),
-            MicroRow(name: "of it, from the host's submit to the device's begin", unit: "us", samples: submitting),
+            MicroRow(name: "host's share of a decode step" + suffix, unit: "%", samples: share),
+            MicroRow(name: "of it, from the device's end to the host's waking" + suffix, unit: "us", samples: waking),
+            MicroRow(name: "of it, logits, sampling and text" + suffix, unit: "us", samples: between),
+            MicroRow(name: "of it, from the host's submit to the device's begin" + suffix, unit: "us", samples: submitting),
         ]
     }
 

@@ -1,5 +1,7 @@
+import CPUKernels
 import DriverKit
 import Glibc
+import Synchronization
 
 /// Host memory as the device's memory: its own, or imported as it is.
 final class HostBuffer: BufferImplementation, @unchecked Sendable {
@@ -8,24 +10,19 @@ final class HostBuffer: BufferImplementation, @unchecked Sendable {
     private let access: Access
     private let keeper: Keeper
 
-    private final class Storage {
-        let memory: MappedMemory
-        init(_ memory: consuming MappedMemory) { self.memory = memory }
-    }
-
     private enum Keeper {
-        case own(Storage, reserved: MemoryBudget.Reservation)
+        case own(OwnMemory, reserved: MemoryBudget.Reservation)
         /// Somebody else's memory, or a mapping of a descriptor that is ours to undo.
         case imported(HostMemory)
     }
 
     init(allocating length: Int, budget: MemoryBudget) throws(DriverFailure) {
         let reserved = try budget.hold(length, for: "a buffer")
-        let storage = Storage(try MappedMemory(count: length, for: "a buffer"))
-        base = storage.memory.base
+        let own = OwnMemory(try MappedMemory(count: length, for: "a buffer"))
+        base = own.memory.base
         self.length = length
         access = [.read, .write]
-        keeper = .own(storage, reserved: reserved)
+        keeper = .own(own, reserved: reserved)
     }
 
     init(importing memory: Memory, access: Access) throws(DriverFailure) {
@@ -67,7 +64,31 @@ final class HostBuffer: BufferImplementation, @unchecked Sendable {
     }
 
     func export(as kind: Memory.Kind) throws(DriverFailure) -> Memory {
-        guard kind == .host else { throw DriverFailure(.unimplemented, "this driver names buffers as host memory only") }
-        return .host(base, length: length)
+        switch (kind, keeper) {
+        case (.host, _): return .host(base, length: length)
+        case (.memfd, .own(let own, _)): return Memory(.memfd, descriptor: try own.descriptor(), length: length)
+        default: throw DriverFailure(.unimplemented, "this driver names buffers as host memory, and those that it allocates as memfd too")
+        }
     }
+}
+
+/// A buffer's own memory. Once it is named by descriptor it is an anonymous file's, mapped where it was; until then it holds no descriptor.
+private final class OwnMemory: Sendable {
+    let memory: MappedMemory
+    private let file = Mutex<Int32?>(nil)
+
+    init(_ memory: consuming MappedMemory) { self.memory = memory }
+
+    /// The file's, which stays this object's. The first time moves the bytes: nothing else may touch them meanwhile.
+    func descriptor() throws(DriverFailure) -> Int32 {
+        try file.withLock { (file: inout Int32?) throws(DriverFailure) in
+            if let file { return file }
+            let made = cpuk_share(memory.base, memory.count)
+            guard made >= 0 else { throw DriverFailure(.resourceExhausted, "a buffer of \(memory.count) bytes cannot be named by descriptor: error \(-made)") }
+            file = made
+            return made
+        }
+    }
+
+    deinit { if let file = file.withLock({ $0 }) { close(file) } }
 }

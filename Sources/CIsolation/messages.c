@@ -1,6 +1,5 @@
 #define _GNU_SOURCE
 #include "CIsolation.h"
-#include <sched.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -10,6 +9,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -66,7 +66,7 @@ static void take_descriptors(struct msghdr *message, int *descriptors, int *desc
   }
 }
 
-long cisolation_receive(int socket, void *bytes, size_t room, int timeout_ms, int spins, int *descriptors, int *descriptor_count) {
+long cisolation_receive(int socket, void *bytes, size_t room, int timeout_ms, int *descriptors, int *descriptor_count) {
   struct iovec part = {.iov_base = bytes, .iov_len = room};
   union {
     char room[CMSG_SPACE(sizeof(int) * CISOLATION_DESCRIPTORS)];
@@ -84,10 +84,6 @@ long cisolation_receive(int socket, void *bytes, size_t room, int timeout_ms, in
     }
     if (errno == ECONNRESET) return 0;
     if (errno != EAGAIN && errno != EINTR) return -errno;
-    if (spins-- > 0) {
-      sched_yield(); // whoever is to answer may need this processor
-      continue;
-    }
     int waited = wait_for(socket, POLLIN, timeout_ms);
     if (waited < 0) return waited;
   }
@@ -112,6 +108,12 @@ int cisolation_memory(const char *name, uint64_t length) {
     return -wrong;
   }
   return descriptor;
+}
+
+int cisolation_keeps_length(int descriptor, uint64_t length) {
+  int seals = fcntl(descriptor, F_GET_SEALS);
+  struct stat file;
+  return seals >= 0 && (seals & F_SEAL_SHRINK) != 0 && fstat(descriptor, &file) == 0 && file.st_size >= 0 && (uint64_t)file.st_size >= length;
 }
 
 /// What is inherited and not closed on exec would stay open in the child: its descriptors from 4 on are closed there, by itself, at its start.

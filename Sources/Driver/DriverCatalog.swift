@@ -105,7 +105,7 @@ public final class DriverCatalog: Sendable {
         let examination = try Examination(of: &report.candidates[index], policy: report.trust)
         let path = report.candidates[index].path
         let mayNeedFilesBeside = report.trust.require == .none && examination.manifest?.sha256 == nil
-        let setup = ChildSetup(path: path, search: search, trust: report.trust, workers: host.workers.count, mayNeedFilesBeside: mayNeedFilesBeside)
+        let setup = ChildSetup(path: path, search: search, trust: report.trust, workers: host.workers.count, givesWay: host.workers.givesWay, mayNeedFilesBeside: mayNeedFilesBeside)
         let child = try IsolatedDriver(setup, file: examination.file, label: label, isolation: isolation, logger: host.logger)
         var stated: ABIRange?
         let library = try DriverLibrary(
@@ -116,7 +116,7 @@ public final class DriverCatalog: Sendable {
 
     /// The entry of the driver at `path`, in a child that lives as long as what is given with it.
     package func isolatedEntry(_ path: String, _ isolation: Isolation) throws(DriverError) -> (entry: baton_driver_entry_function, child: any AnyObject & Sendable) {
-        let setup = ChildSetup(path: path, search: search, trust: report.trust, workers: host.workers.count, mayNeedFilesBeside: true)
+        let setup = ChildSetup(path: path, search: search, trust: report.trust, workers: host.workers.count, givesWay: host.workers.givesWay, mayNeedFilesBeside: true)
         let driver = try IsolatedDriver(setup, file: nil, label: "", isolation: isolation, logger: host.logger)
         return (driver.entry, driver)
     }

@@ -13,7 +13,7 @@ public final class WorkerPool: @unchecked Sendable {
 
     /// Threads that work on a job, the caller's included.
     public let count: Int
-    private let givesWay: Bool
+    let givesWay: Bool
 
     private struct Job {
         var body: Body

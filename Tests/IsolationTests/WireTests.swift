@@ -48,13 +48,13 @@ struct WireTests {
     @Test("a setup comes back as it went, and any part of it is refused")
     func setup() throws {
         let search = DriverSearch(folders: ["/a", "/b"], files: ["/c/libbaton-x.so"], added: ["/d"], select: ["x*"], disable: ["y"])
-        let setup = ChildSetup(path: "/a/libbaton-x.so", search: search, workers: 3, memoryBytes: 9, processors: 2, processorSeconds: 4)
+        let setup = ChildSetup(path: "/a/libbaton-x.so", search: search, workers: 3, givesWay: true, memoryBytes: 9, processors: 2, processorSeconds: 4)
         var writer = WireWriter()
         setup.put(to: &writer)
         var reader = WireReader(writer.bytes)
         let back = try ChildSetup(from: &reader)
         #expect(back.path == setup.path && back.search.files == search.files && back.search.select == search.select && back.workers == 3)
-        #expect(back.memoryBytes == 9 && back.processors == 2 && back.processorSeconds == 4 && back.isFenced)
+        #expect(back.memoryBytes == 9 && back.processors == 2 && back.processorSeconds == 4 && back.isFenced && back.givesWay)
         for count in 0..<writer.bytes.count {
             #expect(throws: WireError.self) {
                 var part = WireReader(Array(writer.bytes[..<count]))

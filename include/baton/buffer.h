@@ -47,7 +47,8 @@ struct baton_buffer_table {
   /// Errors: UNIMPLEMENTED for a kind of memory the device cannot reach. Blocking: may. Any thread. Since: 1.0
   baton_code (*import_memory)(baton_device *device, const baton_memory *memory, uint32_t access, baton_buffer **out, baton_status *status);
 
-  /// Names the buffer's memory for another device or process. Valid while the buffer lives.
+  /// Names the buffer's memory for another device or process. Valid while the buffer lives. The first time, a driver may move the bytes to memory that
+  /// can be so named: nothing else may use the buffer meanwhile.
   /// Errors: UNIMPLEMENTED for a kind this buffer cannot be named as. Does not block. Any thread. Since: 1.0
   baton_code (*export_memory)(baton_device *device, baton_buffer *buffer, baton_memory_kind kind, baton_memory *out, baton_status *status);
 

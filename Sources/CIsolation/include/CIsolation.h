@@ -11,10 +11,29 @@ enum { CISOLATION_DESCRIPTORS = 4 };
 /// Sends one datagram with descriptors, which stay the caller's. 0, or the negated errno; a full socket is waited for.
 int cisolation_send(int socket, const void *bytes, size_t count, const int *descriptors, int descriptor_count);
 
-/// Receives one datagram into `bytes`, waiting up to `timeout_ms` (-1: for ever) after spinning `spins` times. Its length; 0 at the end of
+/// Receives one datagram into `bytes`, waiting up to `timeout_ms` (-1: for ever). Its length; 0 at the end of
 /// the stream; or the negated errno (ETIMEDOUT; EMSGSIZE for one that is too long). Descriptors are the caller's and closed on exec; `*descriptor_count` is
 /// their number.
-long cisolation_receive(int socket, void *bytes, size_t room, int timeout_ms, int spins, int *descriptors, int *descriptor_count);
+long cisolation_receive(int socket, void *bytes, size_t room, int timeout_ms, int *descriptors, int *descriptor_count);
+
+/// Bytes of a mailbox: the first of a segment that both processes have mapped, zero at first. Each end has a lane of letters to the other. Whatever the
+/// other end writes there, a call returns within its time and touches nothing else.
+enum { CISOLATION_MAILBOX = 192 };
+
+/// What a letter says of itself, copied out.
+typedef struct cisolation_letter {
+  uint32_t kind, length, descriptors;
+} cisolation_letter;
+
+/// Posts a letter in a lane, 0 to the child and 1 to the host, whose content lies in the segment already, and wakes who waits for it.
+void cisolation_post(void *box, int lane, cisolation_letter letter);
+
+/// Waits for the letter after number `*seen` for up to `timeout_ms` (-1: for ever), after looking `spins` times while others may use the processor.
+/// 0; or -EPIPE once the mailbox is closed, -ETIMEDOUT.
+int cisolation_await(void *box, int lane, uint32_t *seen, int timeout_ms, int spins, cisolation_letter *letter);
+
+/// Ends all waiting at both ends, now and later.
+void cisolation_close(void *box);
 
 /// A pair of sockets for datagrams in order, both closed on exec. 0 or the negated errno.
 int cisolation_pair(int pair[2]);
@@ -27,6 +46,9 @@ void cisolation_print_lines(void);
 
 /// An anonymous file of `length` zero bytes, closed on exec, whose length cannot change. The descriptor or the negated errno.
 int cisolation_memory(const char *name, uint64_t length);
+
+/// Whether `descriptor` is an anonymous file of at least `length` bytes that cannot become shorter, so that reading it once mapped cannot fail.
+int cisolation_keeps_length(int descriptor, uint64_t length);
 
 /// Starts `program`, with `socket` as its descriptor 3, `output` as its standard output and error, and /dev/null as its input. All else is closed. 0 or the negated errno.
 int cisolation_start(const char *program, char *const arguments[], char *const environment[], int socket, int output, int *process);

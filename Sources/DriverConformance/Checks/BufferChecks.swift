@@ -162,14 +162,40 @@ extension Checks {
         defer { bench.release(buffer) }
         try bench.write(buffer, [5, 6, 7, 8], at: 60)
         var memory = baton_memory.sized()
+        let isNamed = try exportedFileIsTheBuffer(subject, bench)
         let answer = ask { export(bench.device, buffer, baton_memory_kind(BATON_MEMORY_HOST), &memory, $0) }
-        if answer.code == Code.unimplemented { return "export is not offered" }
+        if answer.code == Code.unimplemented { return isNamed ? "by descriptor alone" : "export is not offered" }
         try require(answer.isOK, "export gave \(answer.text)")
         try require(memory.kind == BATON_MEMORY_HOST && memory.length == 128, "128 bytes are exported as kind \(memory.kind), \(memory.length) bytes")
         guard let place = UnsafeRawPointer(bitPattern: UInt(memory.address &+ memory.offset)) else { throw Broken("the exported address is null") }
         let seen = (0..<4).map { place.load(fromByteOffset: 60 + $0, as: UInt8.self) }
         try require(seen == [5, 6, 7, 8], "the exported memory shows \(seen) where [5, 6, 7, 8] was written")
         return ""
+    }
+
+    /// The same of a buffer of the size of results, by descriptor; whether that is offered.
+    private static func exportedFileIsTheBuffer(_ subject: Subject, _ bench: Bench) throws -> Bool {
+        let length = 200_000
+        // A device may have less.
+        guard let buffer = try? bench.allocate(UInt64(length)) else { return false }
+        defer { bench.release(buffer) }
+        try bench.write(buffer, [5, 6, 7, 8], at: 150_001)
+        var memory = baton_memory.sized()
+        let answer = ask { code in subject.buffer.export_memory?(bench.device, buffer, baton_memory_kind(BATON_MEMORY_MEMFD), &memory, code) ?? Code.unimplemented }
+        if answer.code == Code.unimplemented { return false }
+        try require(answer.isOK, "export by descriptor gave \(answer.text)")
+        try require(
+            memory.kind == BATON_MEMORY_MEMFD && memory.length == UInt64(length), "\(length) bytes are exported as kind \(memory.kind), \(memory.length) bytes")
+        let count = Int(memory.offset) + length
+        let mapped = mmap(nil, count, PROT_READ | PROT_WRITE, MAP_SHARED, Int32(truncatingIfNeeded: memory.descriptor), 0)
+        guard let mapped, mapped != MAP_FAILED else { throw Broken("the exported descriptor \(memory.descriptor) cannot be mapped") }
+        defer { munmap(mapped, count) }
+        let place = mapped + Int(memory.offset)
+        let seen = (0..<4).map { place.load(fromByteOffset: 150_001 + $0, as: UInt8.self) }
+        try require(seen == [5, 6, 7, 8], "the exported memory shows \(seen) where [5, 6, 7, 8] was written")
+        place.storeBytes(of: 9, toByteOffset: 150_002, as: UInt8.self)
+        try require(try bench.read(buffer, length)[150_001..<150_005] == [5, 9, 7, 8], "what is written to the exported memory is not read from the buffer")
+        return true
     }
 
     /// D26

@@ -119,4 +119,8 @@ void cpuk_turns(double position, double scale, double base, size_t dims, float *
 void cpuk_pack_panel(const struct cpuk_table *table, int from, const void *weights, size_t inputs, size_t first, size_t width, int to,
                      void *panel, float *row);
 
+/// Makes the `length` bytes mapped at `base`, the first of a page, those of an anonymous file whose length cannot change: mapped shared at the same
+/// place, with the same content. The file's descriptor, closed on exec, or the negated errno, in which case nothing has changed.
+int cpuk_share(void *base, size_t length);
+
 #endif

@@ -33,7 +33,7 @@ final class ChildDriver: @unchecked Sendable {
         self.server = server
         self.setup = setup
         let logger = Logger(label: "baton.driver") { _ in NoticeLog(server: server) }
-        host = HostServices(workers: WorkerPool(threads: setup.workers), logger: logger)
+        host = HostServices(workers: WorkerPool(threads: setup.workers, givesWay: setup.givesWay), logger: logger)
         catalog = DriverCatalog(host: host, search: setup.search, trust: setup.trust, probes: false)
     }
 

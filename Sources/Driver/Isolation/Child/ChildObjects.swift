@@ -10,7 +10,10 @@ final class ChildObjects: @unchecked Sendable {
         var device: UInt64
         /// Memory mapped for it, which the driver was given as host memory.
         var mapping: UnsafeMutableRawBufferPointer?
+        /// A buffer whose memory was named to the host, and so may hold a descriptor.
+        var isLent = false
     }
+    private static let mostLent = 128
     private struct Segment {
         var base: UnsafeMutableRawPointer
         var count: Int
@@ -30,6 +33,15 @@ final class ChildObjects: @unchecked Sendable {
             defer { state.next += 1 }
             state.objects[state.next] = Object(kind: kind, handle: handle, device: device, mapping: mapping)
             return state.next
+        }
+    }
+
+    /// Whether the memory of buffer `id` may be named to the host, which counts it: descriptors are left for others.
+    func mayLend(_ id: UInt64) -> Bool {
+        state.withLock { state in
+            guard state.objects.values.count(where: \.isLent) < Self.mostLent else { return false }
+            state.objects[id]?.isLent = true
+            return true
         }
     }
 

@@ -38,7 +38,7 @@ package final class ChildServer: @unchecked Sendable {
         var descriptors = [Int32](repeating: -1, count: Int(CISOLATION_DESCRIPTORS))
         while true {
             var count: Int32 = 0
-            let length = cisolation_receive(control, &room, room.count, -1, 0, &descriptors, &count)
+            let length = cisolation_receive(control, &room, room.count, -1, &descriptors, &count)
             if length == Int(-EMSGSIZE) { continue }
             guard length > 0 else { return }
             var reader = WireReader(Array(room[..<length]))
@@ -48,7 +48,7 @@ package final class ChildServer: @unchecked Sendable {
                 for descriptor in descriptors.prefix(Int(count)) { close(descriptor) }
                 continue
             }
-            if let channel = try? Channel(socket: descriptors[0], segment: descriptors[1]) { take(channel) } else { return }
+            if let channel = try? Channel(.child, socket: descriptors[0], segment: descriptors[1]) { take(channel) } else { return }
         }
     }
 

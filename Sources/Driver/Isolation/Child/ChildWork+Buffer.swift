@@ -11,7 +11,9 @@ extension ChildWork {
             let hasPlace = try reader.takeFlag()
             var buffer: OpaquePointer?
             make(tables.buffer.allocate) { allocate, status in hasPlace ? allocate(device, length, &buffer, status) : allocate(device, length, nil, status) }
-            answer.payload.put(answer.code == 0 ? objects.add(.buffer, buffer, on: id) : 0)
+            let number = answer.code == 0 ? objects.add(.buffer, buffer, on: id) : 0
+            answer.payload.put(number)
+            lend(number, device, buffer, length)
         case .importMemory: try importMemory(device, id)
         case .exportMemory: try exportMemory(device)
         case .releaseBuffer:
@@ -22,6 +24,19 @@ extension ChildWork {
         default: try move(device)
         }
         return answer
+    }
+
+    /// Names the new buffer's memory to the host too, where the driver can: then the host reads and writes it without asking.
+    private func lend(_ number: UInt64, _ device: OpaquePointer?, _ buffer: OpaquePointer?, _ length: UInt64) {
+        var memory = baton_memory.sized()
+        var status = baton_status()
+        status.size = UInt32(MemoryLayout<baton_status>.size)
+        guard number != 0, Wire.lent.contains(length), let export = tables.buffer.export_memory, objects.mayLend(number),
+            export(device, buffer, baton_memory_kind(BATON_MEMORY_MEMFD), &memory, &status) == 0, memory.kind == BATON_MEMORY_MEMFD,
+            memory.length == length, let descriptor = Int32(exactly: memory.descriptor), descriptor >= 0
+        else { return }
+        answer.payload.put(memory.offset)
+        answer.descriptors = [descriptor]
     }
 
     private func importMemory(_ device: OpaquePointer?, _ id: UInt64) throws(WireError) {

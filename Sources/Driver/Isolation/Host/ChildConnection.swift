@@ -172,7 +172,7 @@ final class ChildConnection: @unchecked Sendable {
         let sent = cisolation_send(control, notice, notice.count, [sockets[1], segment], 2)
         Glibc.close(sockets[1])
         do throws(WireError) {
-            let channel = try Channel(socket: sockets[0], segment: segment)
+            let channel = try Channel(.host, socket: sockets[0], segment: segment)
             guard sent == 0 else { throw WireError("the child has ended") }
             state.withLock { $0.all.append(channel) }
             return channel
@@ -353,7 +353,7 @@ final class ChildConnection: @unchecked Sendable {
         var room = [UInt8](repeating: 0, count: 4_096)
         var descriptors = [Int32](repeating: -1, count: Int(CISOLATION_DESCRIPTORS))
         var count: Int32 = 0
-        let length = cisolation_receive(control, &room, room.count, 0, 0, &descriptors, &count)
+        let length = cisolation_receive(control, &room, room.count, 0, &descriptors, &count)
         for descriptor in descriptors.prefix(Int(count)) { Glibc.close(descriptor) }
         if length == Int(-ETIMEDOUT) || length == Int(-EMSGSIZE) { return true }
         guard length > 0 else { return false }
@@ -397,13 +397,13 @@ final class ChildConnection: @unchecked Sendable {
         }
         if doomed.withLock({ $0 != "it was closed" }) { log(4, "\(title): \(reason)") }
         latch.change { isReaped = true }
+        for channel in channels { channel.hangUp() }
         for callback in callbacks {
             var event = baton_event.sized()
             event.code = DriverError.Code.unavailable.rawValue
             event.clock = baton_clock(BATON_CLOCK_WALL)
             callback.function(callback.user, &event)
         }
-        withExtendedLifetime(channels) {}
     }
 
     /// "its process 17 was ended by SIGSEGV (Segmentation fault) while it ran submit of batch 4"

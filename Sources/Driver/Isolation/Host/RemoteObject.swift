@@ -16,6 +16,8 @@ final class RemoteObject: @unchecked Sendable {
     let device: RemoteObject?
     /// Of a buffer, in bytes.
     let length: UInt64
+    /// Of a buffer whose memory the child lent to this side.
+    private let lent: LentMemory?
     /// Of a program.
     let maxTokens: UInt32
     let maxSequences: UInt32
@@ -45,7 +47,7 @@ final class RemoteObject: @unchecked Sendable {
     }
 
     init(
-        _ kind: Kind, _ id: UInt64, of connection: ChildConnection, on device: RemoteObject?, length: UInt64 = 0, maxTokens: UInt32 = .max,
+        _ kind: Kind, _ id: UInt64, of connection: ChildConnection, on device: RemoteObject?, length: UInt64 = 0, lent: LentMemory? = nil, maxTokens: UInt32 = .max,
         maxSequences: UInt32 = .max
     ) {
         self.kind = kind
@@ -53,6 +55,7 @@ final class RemoteObject: @unchecked Sendable {
         self.connection = connection
         self.device = device
         self.length = length
+        self.lent = lent
         self.maxTokens = maxTokens
         self.maxSequences = maxSequences
     }
@@ -108,6 +111,16 @@ final class RemoteObject: @unchecked Sendable {
             return failed ? [] : state.due.filter { $0.value <= event.value }
         }
         for one in due { one.settle() }
+    }
+
+    // MARK: memory that the child lent
+
+    /// Where a range of a buffer is in memory of this side; nil where it must be asked for: the child did not lend it, has ended, or has to refuse
+    /// the range or the device.
+    func lent(_ offset: UInt64, _ count: UInt64, beside device: OpaquePointer?) -> UnsafeMutableRawPointer? {
+        guard let lent, let other = RemoteObject.at(device), other === self.device, !connection.isGone else { return nil }
+        let (end, overflow) = offset.addingReportingOverflow(count)
+        return !overflow && end <= length ? lent.base + Int(offset) : nil
     }
 
     // MARK: maps

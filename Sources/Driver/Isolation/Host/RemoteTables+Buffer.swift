@@ -11,7 +11,9 @@ extension RemoteTables {
                 writer.put(out != nil)
             } read: { reply, object throws(WireError) in
                 let id: UInt64 = try reply.reader.take()
-                if reply.code == 0 { out?.pointee = RemoteObject(.buffer, id, of: object.connection, on: object, length: length).handle() }
+                guard reply.code == 0 else { return }
+                let lent = reply.descriptors.isEmpty ? nil : LentMemory(reply.descriptors[0], offset: try reply.reader.take(), length: length)
+                out?.pointee = RemoteObject(.buffer, id, of: object.connection, on: object, length: length, lent: lent).handle()
             }
         }
         table.import_memory = { device, memory, access, out, status in RemoteTables.importMemory(device, memory, access, out, status) }
@@ -23,12 +25,20 @@ extension RemoteTables {
         }
         table.release = { device, buffer in RemoteTables.release(.releaseBuffer, device, buffer) }
         table.write = { device, buffer, offset, source, length, status in
-            RemoteTables.move(.write, device, buffer, offset, length, status) { channel, done, count in
+            if let place = RemoteObject.at(buffer)?.lent(offset, length, beside: device), let source {
+                place.copyMemory(from: source, byteCount: Int(length))
+                return 0
+            }
+            return RemoteTables.move(.write, device, buffer, offset, length, status) { channel, done, count in
                 if let source { channel.piece.copyMemory(from: source + done, byteCount: count) }
             } taken: { _, _, _ in }
         }
         table.read = { device, buffer, offset, target, length, status in
-            RemoteTables.move(.read, device, buffer, offset, length, status) { _, _, _ in } taken: { channel, done, count in
+            if let place = RemoteObject.at(buffer)?.lent(offset, length, beside: device), let target {
+                target.copyMemory(from: place, byteCount: Int(length))
+                return 0
+            }
+            return RemoteTables.move(.read, device, buffer, offset, length, status) { _, _, _ in } taken: { channel, done, count in
                 if let target { (target + done).copyMemory(from: channel.piece, byteCount: count) }
             }
         }
@@ -128,13 +138,17 @@ extension RemoteTables {
         return 0
     }
 
-    /// A copy that is brought here and, at unmap, taken back.
+    /// Memory that the child lent as it is; else a copy that is brought here and, at unmap, taken back.
     private static func map(
         _ device: OpaquePointer?, _ buffer: OpaquePointer?, _ access: UInt32, _ out: UnsafeMutablePointer<UnsafeMutableRawPointer?>?,
         _ status: UnsafeMutablePointer<baton_status>?
     ) -> baton_code {
         guard let object = RemoteObject.at(buffer), let out else {
             return Forward.fill(status, DriverError.Code.invalidArgument.rawValue, 0, "map has no buffer or no place for the address; pass both")
+        }
+        if let place = object.lent(0, object.length, beside: device) {
+            out.pointee = place
+            return 0
         }
         let writes = access & UInt32(BATON_ACCESS_WRITE) != 0
         if let there = object.mapAgain(writes: writes) {

@@ -2,35 +2,41 @@ import CIsolation
 import Glibc
 import Synchronization
 
-/// One line between host and child, for one call at a time: a socket for frames and descriptors, and a segment that both see for what is long.
-/// Either end may be the other's enemy: lengths are checked, and a frame in the segment is copied before it is read.
+/// One line between host and child, for one call at a time: a segment that both see, with a mailbox, a frame and a piece of a buffer in it, and a
+/// socket for descriptors. Either end may be the other's enemy: lengths are checked, and a frame is copied before it is read.
 final class Channel: @unchecked Sendable {
+    enum End: Int32 { case child = 0, host = 1 }
+
     let socket: Int32
     /// `Wire.segment` bytes.
-    let segment: UnsafeMutableRawPointer
+    private let segment: UnsafeMutableRawPointer
+    private let end: End
+    /// How many letters this end has taken.
+    private var seen: UInt32 = 0
     /// The call that runs, and its batch: what is named when the child ends. Written by the caller.
     let current = Atomic<UInt16>(0)
     let tag = Atomic<UInt64>(0)
     /// How often a side looks for a frame before it sleeps, where one is due within some ten microseconds.
     static let spins: Int32 = 30
-    private var room = [UInt8](repeating: 0, count: Wire.inline + 64)
 
     /// Takes over both descriptors.
-    init(socket: Int32, segment descriptor: Int32) throws(WireError) {
+    init(_ end: End, socket: Int32, segment descriptor: Int32) throws(WireError) {
         defer { Glibc.close(descriptor) }
-        var status = stat()
-        guard fstat(descriptor, &status) == 0, Int(status.st_size) >= Wire.segment,
+        guard cisolation_keeps_length(descriptor, UInt64(Wire.segment)) != 0,
             let mapped = mmap(nil, Wire.segment, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0), mapped != MAP_FAILED
         else {
             Glibc.close(socket)
             throw WireError("a channel's segment cannot be mapped")
         }
+        self.end = end
         self.socket = socket
         segment = mapped
     }
 
+    private var mailbox: UnsafeMutableRawPointer { segment }
+    private var body: UnsafeMutableRawPointer { segment + Wire.mailbox }
     /// Where pieces of buffers go, past the frames.
-    var piece: UnsafeMutableRawPointer { segment + Wire.limit }
+    var piece: UnsafeMutableRawPointer { body + Wire.limit }
 
     struct Frame {
         var kind: UInt16
@@ -45,57 +51,57 @@ final class Channel: @unchecked Sendable {
         case damaged(String)
     }
 
-    /// Sends a frame. Blocks only while the socket is full.
-    func send(_ kind: UInt16, _ body: [UInt8], descriptors: [Int32] = []) throws(Failure) {
-        guard body.count <= Wire.limit else { throw .damaged("a frame of \(body.count) bytes; at most \(Wire.limit) can be sent") }
-        var header = WireWriter()
-        header.put(kind)
-        header.put(UInt16(body.count > Wire.inline ? 1 : 0))
-        header.put(UInt32(body.count))
-        var frame = header.bytes
-        if body.count > Wire.inline {
-            body.withUnsafeBytes { bytes in if let base = bytes.baseAddress { segment.copyMemory(from: base, byteCount: bytes.count) } }
-        } else {
-            frame += body
+    /// Sends a frame. Does not block; with descriptors, only while the socket is full.
+    func send(_ kind: UInt16, _ bytes: [UInt8], descriptors: [Int32] = []) throws(Failure) {
+        guard bytes.count <= Wire.limit else { throw .damaged("a frame of \(bytes.count) bytes; at most \(Wire.limit) can be sent") }
+        bytes.withUnsafeBytes { bytes in if let base = bytes.baseAddress { body.copyMemory(from: base, byteCount: bytes.count) } }
+        if !descriptors.isEmpty {
+            var mark: UInt8 = 0
+            guard cisolation_send(socket, &mark, 1, descriptors, Int32(descriptors.count)) == 0 else { throw .closed }
         }
-        guard cisolation_send(socket, frame, frame.count, descriptors, Int32(descriptors.count)) == 0 else { throw .closed }
+        let letter = cisolation_letter(kind: UInt32(kind), length: UInt32(bytes.count), descriptors: UInt32(descriptors.count))
+        cisolation_post(mailbox, end == .host ? End.child.rawValue : End.host.rawValue, letter)
     }
 
     /// Waits for a frame, in slices of `slice` milliseconds; `isOver` is asked after each.
     func receive(slice: Int32 = -1, spins: Int32 = 0, isOver: () -> Bool = { false }) throws(Failure) -> Frame {
-        var descriptors = [Int32](repeating: -1, count: Int(CISOLATION_DESCRIPTORS))
-        var count: Int32 = 0
+        var letter = cisolation_letter()
         var spins = spins
         while true {
-            let length = cisolation_receive(socket, &room, room.count, slice, spins, &descriptors, &count)
-            spins = 0
-            if length == Int(-ETIMEDOUT) {
-                if isOver() { throw .timedOut }
-                continue
+            switch cisolation_await(mailbox, end.rawValue, &seen, slice, spins, &letter) {
+            case 0: return try frame(letter)
+            case -ETIMEDOUT: if isOver() { throw .timedOut }
+            default: throw .closed
             }
-            guard length > 0 else { throw .closed }
-            return try frame(length, Array(descriptors.prefix(Int(count))))
+            spins = 0
         }
     }
 
-    private func frame(_ length: Int, _ descriptors: [Int32]) throws(Failure) -> Frame {
-        do throws(WireError) {
-            var header = WireReader(Array(room[..<min(length, 8)]))
-            let kind: UInt16 = try header.take()
-            let place: UInt16 = try header.take()
-            let count: UInt32 = try header.take()
-            guard place <= 1, Int(count) <= Wire.limit, place == 1 || Int(count) == length - 8 else {
-                throw WireError("a frame of \(length) bytes states \(count)")
-            }
-            let body = place == 0 ? Array(room[8..<length]) : Array(UnsafeRawBufferPointer(start: segment, count: Int(count)))
-            return Frame(kind: kind, reader: WireReader(body), descriptors: descriptors)
-        } catch {
-            for descriptor in descriptors { Glibc.close(descriptor) }
-            throw .damaged(error.description)
+    private func frame(_ letter: cisolation_letter) throws(Failure) -> Frame {
+        guard let kind = UInt16(exactly: letter.kind), letter.length <= UInt32(Wire.limit), letter.descriptors <= UInt32(CISOLATION_DESCRIPTORS) else {
+            throw .damaged("a frame of kind \(letter.kind) states \(letter.length) bytes and \(letter.descriptors) descriptors")
         }
+        let bytes = Array(UnsafeRawBufferPointer(start: body, count: Int(letter.length)))
+        return Frame(kind: kind, reader: WireReader(bytes), descriptors: letter.descriptors > 0 ? try descriptors(Int(letter.descriptors)) : [])
     }
+
+    /// Those that were sent before their letter was posted, and so are there.
+    private func descriptors(_ stated: Int) throws(Failure) -> [Int32] {
+        var (found, count, mark): ([Int32], Int32, UInt8) = ([Int32](repeating: -1, count: Int(CISOLATION_DESCRIPTORS)), 0, 0)
+        let length = cisolation_receive(socket, &mark, 1, 0, &found, &count)
+        let descriptors = Array(found.prefix(Int(count)))
+        guard length == 1, descriptors.count == stated else {
+            for descriptor in descriptors { Glibc.close(descriptor) }
+            throw .damaged("a frame states \(stated) descriptors and \(descriptors.count) came")
+        }
+        return descriptors
+    }
+
+    /// Ends all waiting at both ends, now and later.
+    func hangUp() { cisolation_close(mailbox) }
 
     deinit {
+        hangUp()
         munmap(segment, Wire.segment)
         Glibc.close(socket)
     }

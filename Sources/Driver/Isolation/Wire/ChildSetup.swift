@@ -7,6 +7,8 @@ package struct ChildSetup: Sendable {
     /// Whether the library is looked for by its path too, where libraries lie beside it.
     package var mayNeedFilesBeside: Bool
     package var workers: Int
+    /// As of the host's pool: see `WorkerPool`.
+    package var givesWay: Bool
     package var isFenced: Bool
     /// Bytes; 0 without a bound.
     package var memoryBytes: UInt64
@@ -14,9 +16,9 @@ package struct ChildSetup: Sendable {
     package var processorSeconds: UInt64
 
     package init(
-        path: String, search: DriverSearch, trust: TrustPolicy = TrustPolicy(), workers: Int, mayNeedFilesBeside: Bool = false, isFenced: Bool = true, memoryBytes: UInt64 = 0, processors: UInt32 = 0, processorSeconds: UInt64 = 0
+        path: String, search: DriverSearch, trust: TrustPolicy = TrustPolicy(), workers: Int, givesWay: Bool = false, mayNeedFilesBeside: Bool = false, isFenced: Bool = true, memoryBytes: UInt64 = 0, processors: UInt32 = 0, processorSeconds: UInt64 = 0
     ) {
-        (self.path, self.search, self.trust, self.workers) = (path, search, trust, workers)
+        (self.path, self.search, self.trust, self.workers, self.givesWay) = (path, search, trust, workers, givesWay)
         (self.mayNeedFilesBeside, self.isFenced) = (mayNeedFilesBeside, isFenced)
         (self.memoryBytes, self.processors, self.processorSeconds) = (memoryBytes, processors, processorSeconds)
     }
@@ -31,6 +33,7 @@ package struct ChildSetup: Sendable {
         writer.put(trust.require.rawValue)
         Self.put(trust.keys.map(\.description), to: &writer)
         writer.put(UInt32(clamping: workers))
+        writer.put(givesWay)
         writer.put(mayNeedFilesBeside)
         writer.put(isFenced)
         writer.put(memoryBytes)
@@ -50,6 +53,7 @@ package struct ChildSetup: Sendable {
         guard let require = TrustPolicy.Requirement(rawValue: try reader.takeText()) else { throw WireError("an unknown requirement of trust") }
         trust = TrustPolicy(require: require, keys: try Self.list(&reader).compactMap { TrustKey($0) })
         workers = Int(try reader.take(UInt32.self))
+        givesWay = try reader.takeFlag()
         mayNeedFilesBeside = try reader.takeFlag()
         isFenced = try reader.takeFlag()
         memoryBytes = try reader.take()

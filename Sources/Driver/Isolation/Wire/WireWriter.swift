@@ -36,12 +36,14 @@ package enum Wire {
     package static let absent: UInt32 = .max
     /// Bytes of one frame at most; what is longer goes in pieces.
     package static let limit = 4 << 20
-    /// Frames up to here go through the socket; longer ones through the channel's segment, of which the socket says the length.
-    package static let inline = 32 << 10
+    /// Bytes of a channel's segment before its frame: the mailbox, and what fills up its page.
+    package static let mailbox = 4_096
     /// Bytes of one piece of a buffer on its way.
     package static let piece = 4 << 20
-    /// Bytes of a channel's segment: a frame, and a piece after it.
-    package static let segment = limit + piece
+    /// Bytes of buffers whose memory is named to the host, where the driver can name it: the size of results. Each holds a descriptor in the child.
+    package static let lent: ClosedRange<UInt64> = 16 << 10...16 << 20
+    /// Bytes of a channel's segment: a mailbox, a frame, and a piece after it.
+    package static let segment = mailbox + limit + piece
     /// Bytes of one struct of the contract at most.
     package static let structLimit: UInt32 = 4_096
 }
