@@ -31,7 +31,7 @@ package final class LayeredDriver: @unchecked Sendable {
         self.name = name
         self.label = label
         self.logger = logger
-        for name in names { layers.append(try Self.layer(name, for: self)) }
+        for (index, name) in names.enumerated() { layers.append(try Self.layer(name, for: self, isInnermost: index == names.count - 1)) }
         addDevice()
         addBuffer()
         addProgram()
@@ -43,8 +43,8 @@ package final class LayeredDriver: @unchecked Sendable {
         _ = Unmanaged.passRetained(self)
     }
 
-    private static func layer(_ name: LayerName, for driver: LayeredDriver) throws(DriverError) -> any Layer {
-        let place = LayerPlace(driver: driver.name, device: driver.label, logger: driver.logger, signal: driver.signal)
+    private static func layer(_ name: LayerName, for driver: LayeredDriver, isInnermost: Bool) throws(DriverError) -> any Layer {
+        let place = LayerPlace(driver: driver.name, device: driver.label, logger: driver.logger, signal: driver.signal, isInnermost: isInnermost)
         return switch name.kind {
         case .validate: ValidateLayer(place)
         case .trace: try TraceLayer(name, place)
@@ -231,4 +231,6 @@ struct LayerPlace: Sendable {
     var logger: Logger
     /// Sends a signal to the process of an isolated driver, and waits until it has ended if that is asked for; nil for a driver of this process.
     var signal: (@Sendable (Int32, _ waits: Bool) -> Void)?
+    /// Whether the driver itself is the next, and no other layer.
+    var isInnermost = true
 }
