@@ -396,8 +396,8 @@ final class ChildConnection: @unchecked Sendable {
             return (Array(state.callbacks.values), state.all)
         }
         if doomed.withLock({ $0 != "it was closed" }) { log(4, "\(title): \(reason)") }
-        latch.change { isReaped = true }
         for channel in channels { channel.hangUp() }
+        latch.change { isReaped = true }
         for callback in callbacks {
             var event = baton_event.sized()
             event.code = DriverError.Code.unavailable.rawValue
