@@ -89,6 +89,21 @@ struct WireTests {
         try reader.end()
     }
 
+    @Test("a batch that states more entries than a number holds is refused")
+    func hugeBatch() {
+        var raw = baton_batch.sized()
+        (raw.sequence_count, raw.block_table_stride) = (.max, .max)
+        var writer = WireWriter()
+        writer.put(struct: &raw)
+        for _ in 0..<3 { writer.put(Wire.absent) }
+        writer.put(UInt32(4))
+        writer.put(UInt32(7))
+        #expect(throws: WireError.self) {
+            var reader = WireReader(writer.bytes)
+            _ = try reader.takeBatch(in: Arena()) { _ throws(WireError) in nil }
+        }
+    }
+
     @Test("no bytes whatever crash a reader: a setup, an entry, a program, a batch, a sync, an info, options")
     func anyBytes() {
         var dice = Dice(17)

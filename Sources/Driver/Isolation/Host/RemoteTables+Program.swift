@@ -66,8 +66,8 @@ extension RemoteTables {
 
     /// What is sent must be there to be read: a batch that states more than its program was compiled for is refused here, as the driver would.
     private static func checkShape(_ program: OpaquePointer?, _ batch: UnsafePointer<baton_batch>?) throws(DriverError) {
-        guard let program = RemoteObject.at(program), let batch = batch?.pointee else { return }
-        guard batch.token_count <= program.maxTokens, batch.sequence_count <= program.maxSequences else {
+        guard let batch = batch?.pointee else { return }
+        if let program = RemoteObject.at(program), batch.token_count > program.maxTokens || batch.sequence_count > program.maxSequences {
             throw DriverError(
                 .outOfRange, driver: "", call: "submit",
                 detail: "a batch of \(batch.token_count) tokens in \(batch.sequence_count) sequences; the program takes up to \(program.maxTokens) in \(program.maxSequences)")

@@ -35,7 +35,7 @@ extension WireWriter {
         put(numbers: batch.pointee.tokens, count: tokens)
         put(numbers: batch.pointee.positions, count: tokens)
         put(numbers: batch.pointee.sequences, count: tokens)
-        put(numbers: batch.pointee.block_tables, count: Int(batch.pointee.block_table_stride) * Int(batch.pointee.sequence_count))
+        put(numbers: batch.pointee.block_tables, count: Int(clamping: UInt64(batch.pointee.block_table_stride) * UInt64(batch.pointee.sequence_count)))
         put(numbers: batch.pointee.rows, count: Int(batch.pointee.row_count))
         put(elements: UnsafeRawPointer(batch.pointee.bindings), count: batch.pointee.binding_count)
         if let bindings = batch.pointee.bindings {
@@ -93,7 +93,8 @@ extension WireReader {
         batch.pointee.tokens = try numbers(tokens, arena)
         batch.pointee.positions = try numbers(tokens, arena)
         batch.pointee.sequences = try numbers(tokens, arena)
-        batch.pointee.block_tables = try numbers(Int(batch.pointee.block_table_stride) * Int(batch.pointee.sequence_count), arena)
+        let entries = UInt64(batch.pointee.block_table_stride) * UInt64(batch.pointee.sequence_count)
+        batch.pointee.block_tables = try numbers(Int(clamping: entries), arena)
         batch.pointee.rows = try numbers(Int(batch.pointee.row_count), arena)
         let bindings = try takeElements(in: arena)
         if let bindings {
