@@ -45,7 +45,7 @@ final class BatonServer: @unchecked Sendable {
         process.waitUntilExit()
     }
 
-    private var figures: ProcessFigures { ProcessFigures(process.processIdentifier) }
+    var figures: ProcessFigures { ProcessFigures(process.processIdentifier) }
     var descriptors: Int { figures.descriptors }
     var residentKilobytes: Int { figures.residentKilobytes }
 

@@ -17,7 +17,7 @@ struct StormTests {
         let before = server.descriptors
         // What a server grows to is seen in a first part of the storm.
         _ = try await Boto.script("storm.py", [server.endpoint, "30", "\(Self.count / 5)"] + BatonServer.key)
-        let memory = server.residentKilobytes
+        let memory = try await server.figures.settledKilobytes()
         let output = try await Boto.script("storm.py", [server.endpoint, "31", "\(Self.count * 4 / 5)"] + BatonServer.key)
         let result = try #require(try JSONSerialization.jsonObject(with: output) as? [String: Any])
         let statuses = try #require(result["statuses"] as? [String: Int])

@@ -25,7 +25,7 @@ struct ProcessTests {
             try await TestServer.until { process.descriptors <= process.idleDescriptors }
         }
         try await storm(1)
-        let memory = process.residentKilobytes
+        let memory = try await process.figures.settledKilobytes()
         try await storm(2)
         try await storm(3)
         #expect(process.residentKilobytes < memory + 48 << 10)
@@ -123,7 +123,7 @@ final class ServeProcess: @unchecked Sendable {
     }
 
     var bearer: [String: String] { ["authorization": "Bearer " + token] }
-    private var figures: ProcessFigures { ProcessFigures(process.processIdentifier) }
+    var figures: ProcessFigures { ProcessFigures(process.processIdentifier) }
     var descriptors: Int { figures.descriptors }
     var residentKilobytes: Int { figures.residentKilobytes }
 

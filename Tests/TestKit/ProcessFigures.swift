@@ -14,4 +14,16 @@ public struct ProcessFigures: Sendable {
         let line = text.split(separator: "\n").first { $0.hasPrefix("VmRSS:") }
         return line.flatMap { Int($0.split(separator: " ").dropFirst().first ?? "") } ?? 0
     }
+
+    /// The same once it stands still: a server makes the pages of its KV in the background as it starts.
+    public func settledKilobytes() async throws -> Int {
+        var last = residentKilobytes
+        for _ in 0..<120 {
+            try await Task.sleep(for: .seconds(2))
+            let now = residentKilobytes
+            if now < last + 1_024 { return now }
+            last = now
+        }
+        return last
+    }
 }
