@@ -51,10 +51,13 @@ static int take(struct lane *from, uint32_t *seen, cisolation_letter *letter) {
   return 1;
 }
 
+/// Wakes without a letter that are put up with: one may be left over from the last letter, more are the other end's, which could keep a wait from ending.
+enum { IDLE_WAKES = 8 };
+
 int cisolation_await(void *mailbox, int lane, uint32_t *seen, int timeout_ms, int spins, cisolation_letter *letter) {
   struct mailbox *box = mailbox;
   struct lane *from = &box->lanes[lane];
-  for (int is_over = 0;;) {
+  for (int is_over = 0, wakes = 0;;) {
     if (atomic_load(&box->is_closed)) return -EPIPE;
     if (take(from, seen, letter)) return 0;
     if (is_over) return -ETIMEDOUT;
@@ -63,7 +66,7 @@ int cisolation_await(void *mailbox, int lane, uint32_t *seen, int timeout_ms, in
       continue;
     }
     atomic_store(&from->is_awaited, 1);
-    is_over = sleep_on(&from->number, *seen, timeout_ms) == ETIMEDOUT;
+    is_over = sleep_on(&from->number, *seen, timeout_ms) == ETIMEDOUT || (timeout_ms >= 0 && ++wakes > IDLE_WAKES);
     atomic_store(&from->is_awaited, 0);
   }
 }

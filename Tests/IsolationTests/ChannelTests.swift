@@ -123,4 +123,29 @@ struct ChannelTests {
             if case .success(let frame) = found { #expect(frame.reader.remaining <= Wire.limit) }
         }
     }
+
+    @Test("a wait ends in its time, also while the other end wakes it without a letter again and again")
+    func wokenForNothing() throws {
+        #if arch(x86_64)
+        let futex = 202
+        #else
+        let futex = 98
+        #endif
+        typealias System = @convention(c) (Int, UnsafeMutableRawPointer?, Int, Int, Int, Int, Int) -> Int
+        let system = unsafeBitCast(try #require(dlsym(nil, "syscall")), to: System.self)
+        let pair = try Pair()
+        let isOver = Atomic<Bool>(false)
+        // The number of the host's lane, the second of 64 bytes.
+        let thread = Thread { while !isOver.load(ordering: .relaxed) { _ = system(futex, pair.segment + 64, 1, 1, 0, 0, 0) } }
+        thread.start()
+        var asked = 0
+        #expect(throws: Channel.Failure.self) {
+            _ = try pair.host.receive(slice: 60_000) {
+                asked += 1
+                return asked == 3
+            }
+        }
+        isOver.store(true, ordering: .relaxed)
+        #expect(asked == 3)
+    }
 }
