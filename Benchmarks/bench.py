@@ -138,38 +138,62 @@ def in_bf16(models, peers, model, threads, repeats):
         return {}
 
 
-def roofline(threads):
-    with tempfile.TemporaryDirectory() as folder:
+class Limits:
+    """What the machine can do at most, asked again beside what is held against it: a shared machine's memory is not as fast all the time."""
+    def __init__(self, threads, folder):
+        self.threads, self.program, self.reads = threads, f"{folder}/roofline", []
         try:
-            output(["cc", "-O3", "-march=native", "-pthread", "-o", f"{folder}/roofline", f"{HERE}/roofline.c"])
-            return json.loads(output([f"{folder}/roofline", str(threads)]))
+            output(["cc", "-O3", "-march=native", "-pthread", "-o", self.program, f"{HERE}/roofline.c"])
+            self.all = json.loads(output([self.program, str(threads)]))
         except (RuntimeError, OSError) as problem:
             say(f"the machine's limits are left out: {problem}")
-            return {}
+            self.all = {}
+
+    def read(self):
+        """GB/s read from memory now; None where it cannot be said."""
+        if not self.all:
+            return None
+        return json.loads(output([self.program, str(self.threads), "read"]))["read_gb_s"]["256 MB"]
+
+    def beside(self, decode):
+        """Runs `decode`, which gives tok/s, between two looks at memory, and keeps their mean."""
+        before, found, after = self.read(), decode(), self.read()
+        if before:
+            self.reads.append(((before + after) / 2, found))
+        return found
+
+    def words(self, bytes_a_token):
+        """What decode reached of what memory gave, by the looks around each run."""
+        if not self.reads:
+            return ""
+        reads, shares = [read for read, _ in self.reads], [found * bytes_a_token / (read * 1e9) for read, found in self.reads]
+        return (f"\n\nread from memory around each tg128 {statistics.median(reads):.1f} ({min(reads):.1f}-{max(reads):.1f}) GB/s, {bytes_a_token / 1e6:.0f} MB a token: "
+                f"Baton decodes at {statistics.median(shares):.0%} ({min(shares):.0%}-{max(shares):.0%}) of that")
 
 
 def measures(quick):
-    """What is measured: a name, a unit, whether more is better, and how an engine does it; gives one figure or one for each name."""
+    """What is measured: names, how often in a repeat, and how an engine does it; gives one figure for each name."""
     long = 1024 if quick else 2048
     batches = [4, 8, 16]
     return [
-        (["pp512"], "tok/s", lambda e: [e.prefill(512, 0)]),
-        ([f"pp{long}"], "tok/s", lambda e: [e.prefill(long, 0)]),
-        (["tg128"], "tok/s", lambda e: [e.decode(128, 0)]),
-        ([f"tg64 at depth {long}"], "tok/s", lambda e: [e.decode(64, long)]),
-        ([f"tg64 of {b} sequences" for b in batches], "tok/s", lambda e: [v for _, v in sorted(e.batched(batches, 128, 64).items())]),
-        (["first byte of a process", "peak memory"], "ms, MB", lambda e: (lambda t, m: [t * 1e3, m * 1e-6])(*e.start())),
+        (["pp512"], 1, lambda e: [e.prefill(512, 0)]),
+        ([f"pp{long}"], 1, lambda e: [e.prefill(long, 0)]),
+        (["tg128"], 1, lambda e: [e.decode(128, 0)]),
+        ([f"tg64 at depth {long}"], 1, lambda e: [e.decode(64, long)]),
+        ([f"tg64 of {b} sequences" for b in batches], 1, lambda e: [v for _, v in sorted(e.batched(batches, 128, 64).items())]),
+        (["first byte of a process", "peak memory"], 5, lambda e: (lambda t, m: [t * 1e3, m * 1e-6])(*e.start())),
     ]
 
 
-def measure(engines, repeats, quick):
+def measure(engines, limits, repeats, quick):
     found = {}
     for repeat in range(repeats):
-        for names, unit, how in measures(quick):
+        for names, times, how in measures(quick):
             order = engines if repeat % 2 == 0 else engines[::-1]
-            for engine in order:
+            for engine in order * times:
                 try:
-                    figures = how(engine)
+                    beside = engine is engines[0] and names == ["tg128"]
+                    figures = [limits.beside(lambda: how(engine)[0])] if beside else how(engine)
                 except (RuntimeError, OSError, KeyError, ValueError) as problem:
                     say(f"{engine.name}, {names[0]}: {problem}")
                     continue
@@ -287,16 +311,14 @@ def arguments():
 def main():
     given = arguments()
     engines = [Baton("Baton", given.baton, given.manifest, given.threads)] + llamas(given.model, given.threads)
-    limits = roofline(given.threads)
-    found = measure(engines, given.repeats, given.quick)
+    with tempfile.TemporaryDirectory() as folder:
+        limits = Limits(given.threads, folder)
+        found = measure(engines, limits, given.repeats, given.quick)
     modelled = Models("trainium3 -> cs3 (wall)", given.baton, os.path.join(os.path.dirname(given.manifest), "disaggregated.yaml"), given.threads)
     bf16 = in_bf16(modelled, engines[1:], given.model, given.threads, given.repeats)
     growths = growth(engines[0], given.quick)
     text = f"{processor()}, {given.threads} threads; medians (least-most) of {given.repeats} interleaved repeats\n\n" + table(found, engines)
-    if limits and "tg128" in found and "Baton" in found["tg128"]:
-        bytes_a_token = os.path.getsize(given.model)
-        limit = limits["read_gb_s"]["256 MB"] * 1e9 / bytes_a_token
-        text += f"\n\nread from memory {limits['read_gb_s']['256 MB']} GB/s: at most {limit:.0f} tok/s at {bytes_a_token / 1e6:.0f} MB a token; Baton decodes at {statistics.median(found['tg128']['Baton']) / limit:.0%} of it"
+    text += limits.words(os.path.getsize(given.model))
     if bf16:
         text += "\n\n| the device models' engine, wall time | trainium3 -> cs3 | llama.cpp BF16 | ratio |\n|---|--:|--:|--:|"
         for name, by in bf16.items():
@@ -305,7 +327,7 @@ def main():
     print(text)
     os.makedirs(given.out, exist_ok=True)
     with open(f"{given.out}/bench.json", "w") as file:
-        json.dump({"processor": processor(), "threads": given.threads, "limits": limits, "samples": found, "bf16": bf16, "growth": growths}, file, indent=1)
+        json.dump({"processor": processor(), "threads": given.threads, "limits": limits.all, "read_gb_s_and_tg128": limits.reads, "samples": found, "bf16": bf16, "growth": growths}, file, indent=1)
     with open(f"{given.out}/bench.svg", "w") as file:
         file.write(draw(found, engines, growths))
     with open(f"{given.out}/bench.md", "w") as file:

@@ -1,5 +1,5 @@
 // What this machine can do at most: multiply-adds a second by each instruction that the kernels use, and bytes a second read from memory and caches.
-// Prints one JSON object. Build: cc -O3 -march=native -pthread roofline.c. Argument: threads.
+// Prints one JSON object. Build: cc -O3 -march=native -pthread roofline.c. Arguments: threads; `read` for what is read from memory alone.
 #define _GNU_SOURCE
 #include <immintrin.h>
 #include <pthread.h>
@@ -146,6 +146,10 @@ int main(int count, char **arguments) {
   madvise(memory, most, MADV_HUGEPAGE);
   memset(memory, 1, most + 8192);
   printf("{\"threads\": %d", threads);
+  if (count > 2 && strcmp(arguments[2], "read") == 0) {
+    printf(", \"read_gb_s\": {\"256 MB\": %.1f}}\n", bandwidth(memory, most, threads));
+    return 0;
+  }
 #if defined(INT8_OPS)
   printf(", \"int8_gops\": %.0f", gops(int8, INT8_OPS, threads));
 #endif

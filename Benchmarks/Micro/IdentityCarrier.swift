@@ -1,7 +1,7 @@
 import Driver
 import Engine
 
-/// Moves KV between two pools of one layout as a handoff does when it has nothing to convert: a layer a piece, export, checksum before and after
+/// Moves KV between two pools of one layout as a handoff does when it has nothing to convert: a layer at a time, export, checksum before and after
 /// the way, import, four pieces under way.
 struct IdentityCarrier: ~Copyable {
     private let layout: KVLayout
@@ -26,19 +26,27 @@ struct IdentityCarrier: ~Copyable {
     }
 
     func run(_ source: borrowing KVPool, _ target: borrowing KVPool, tokens: Int) throws {
-        let blocks = (0..<UInt32(tokens / layout.blockTokens)).map { $0 }
-        let layers = source.description.layers
-        for layer in layers {
-            let piece = UInt64(layer - layers.lowerBound)
-            if piece >= 4 { try imports.wait(piece - 3) }
-            try export(source, range(layer, blocks, tokens), piece)
-            if piece > 0 { try importPiece(target, range(layer - 1, blocks, tokens), piece - 1) }
+        let pieces = pieces(source.description.layers, tokens)
+        for (index, piece) in pieces.enumerated() {
+            if index >= 4 { try imports.wait(UInt64(index - 3)) }
+            try export(source, piece, UInt64(index))
+            if index > 0 { try importPiece(target, pieces[index - 1], UInt64(index - 1)) }
         }
-        try importPiece(target, range(layers.upperBound - 1, blocks, tokens), UInt64(layers.count - 1))
-        try imports.wait(UInt64(layers.count))
+        try importPiece(target, pieces[pieces.count - 1], UInt64(pieces.count - 1))
+        try imports.wait(UInt64(pieces.count))
     }
 
-    private func range(_ layer: Int, _ blocks: [UInt32], _ tokens: Int) -> KVRange { KVRange(layers: layer..<layer + 1, blocks: blocks, tokens: tokens) }
+    /// A layer at a time, in as few parts as a piece's size allows.
+    /// A layer at a time, in pieces as a handoff's.
+    private func pieces(_ layers: Range<Int>, _ tokens: Int) -> [KVRange] {
+        let blocks = tokens / layout.blockTokens, each = Staging.share(of: blocks, each: layout.bytesPerBlockLayer)
+        return layers.flatMap { layer in
+            stride(from: 0, to: blocks, by: each).map { first in
+                let blocks = first..<min(first + each, blocks)
+                return KVRange(layers: layer..<layer + 1, blocks: blocks.map { UInt32($0) }, tokens: blocks.count * layout.blockTokens)
+            }
+        }
+    }
 
     private func memory(_ range: KVRange, _ piece: UInt64) -> (base: UnsafeMutableRawPointer, count: Int) {
         (slots[Int(piece % 4)].region.base, layout.bytesPerBlockLayer * range.blocks.count)
@@ -55,7 +63,10 @@ struct IdentityCarrier: ~Copyable {
         try exports.wait(piece + 1)
         let (base, count) = memory(range, piece)
         let bytes = UnsafeRawBufferPointer(start: base, count: count)
-        if checksum, Checksum.of(bytes) != Checksum.of(bytes) { return }
+        if checksum {
+            let sums = Checksum.twice(of: bytes)
+            guard sums.before == sums.after else { return }
+        }
         var sync = Sync(queue: 1)
         sync.signal(imports, piece + 1)
         try target.import(range, as: layout, from: .host(base, count: count), sync: sync)

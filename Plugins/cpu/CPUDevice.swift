@@ -144,6 +144,9 @@ final class CPUDevice: DeviceImplementation {
         try transfer(pool, range, layout, memory, exporting: false, sync)
     }
 
+    /// Bytes of one piece from which on they are imported past the caches.
+    private static let pastCaches = 256 << 10
+
     private func transfer(
         _ pool: any PoolImplementation, _ range: KVRange, _ layout: KVLayout, _ memory: Memory, exporting: Bool, _ sync: Sync
     ) throws(DriverFailure) {
@@ -153,9 +156,12 @@ final class CPUDevice: DeviceImplementation {
         guard host.length >= bytes else {
             throw DriverFailure(.outOfRange, "the memory has \(host.length) bytes and the range takes \(bytes)")
         }
+        // What is long does not stay in the caches until it is attended to.
+        let past: KVTransfer.Copy = { to, from, count in cpuk_copy_past_caches(to, from, count) }
         let transfer = try KVTransfer(
             exporting ? .export : .import, range, of: pool.description, storage: pool.base,
-            try KVLayout(for: pool.description, axes: Self.storageAxes), array: host.base, layout)
+            try KVLayout(for: pool.description, axes: Self.storageAxes), array: host.base, layout,
+            copy: exporting || bytes < Self.pastCaches ? nil : past)
         try queue(sync).submit(sync) { () throws(DriverFailure) in
             let start = Clock.now()
             withExtendedLifetime((pool, host)) { transfer.run() }

@@ -36,4 +36,22 @@ struct RowKernelTests {
         let mean = gate.reduce(0.0) { $0 + Double($1) * Double($1) } / Double(gate.count)
         for index in gate.indices { #expect(abs(Double(out[index]) - Double(gate[index] * weight[index]) / (mean + 1e-5).squareRoot()) < 1e-3) }
     }
+
+    @Test("a copy past the caches is a copy, at every alignment and length, and writes nothing beside it")
+    func pastCaches() {
+        let source = (0..<400).map { UInt8(truncatingIfNeeded: $0 &* 37 &+ 11) }
+        for (from, to) in [(0, 0), (1, 0), (0, 1), (3, 63), (17, 40)] {
+            for count in [0, 1, 15, 63, 64, 65, 127, 128, 200, 300] {
+                var target = [UInt8](repeating: 0xEE, count: 400)
+                source.withUnsafeBytes { source in
+                    target.withUnsafeMutableBytes { target in
+                        guard let source = source.baseAddress, let target = target.baseAddress else { return }
+                        cpuk_copy_past_caches(target + to, source + from, count)
+                    }
+                }
+                let expected = [UInt8](repeating: 0xEE, count: to) + source[from..<from + count] + [UInt8](repeating: 0xEE, count: 400 - to - count)
+                #expect(target == expected, "\(count) bytes from \(from) to \(to)")
+            }
+        }
+    }
 }

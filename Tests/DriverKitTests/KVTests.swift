@@ -1,6 +1,7 @@
 import CDriver
 import DriverKit
 import Glibc
+import Synchronization
 import Testing
 
 @Suite("Moving KV")
@@ -54,6 +55,30 @@ struct KVTests {
             let moved = layer >= 1 && (block == 4 || (block == 1 && token < 2))
             #expect(value == (moved ? storage[index] : -1))
         }
+    }
+
+    @Test("a driver's own copy moves what is contiguous and of one dtype, and nothing else", arguments: [DType.f32, .f16])
+    func ownCopy(dtype: DType) throws {
+        let storageLayout = try KVLayout(for: pool), layout = try KVLayout(for: pool, dtype: dtype)
+        let range = try KVRange(firstLayer: 2, layerCount: 3, blocks: [0, 1, 2, 3, 4], tokenCount: 20, in: pool)
+        let copied = Mutex(0)
+        let copy: KVTransfer.Copy = { to, from, count in
+            to.copyMemory(from: from, byteCount: count)
+            copied.withLock { $0 += count }
+        }
+        var storage = try fill(storageLayout)
+        var bytes = [UInt8](repeating: 0xFF, count: try layout.bytes(layers: 3, blocks: 5))
+        var back = [Float](repeating: -1, count: storage.count)
+        try storage.withUnsafeMutableBytes { storage in
+            try bytes.withUnsafeMutableBytes { bytes in
+                try KVTransfer(.export, range, of: pool, storage: storage.baseAddress!, storageLayout, array: bytes.baseAddress!, layout, copy: copy).run()
+                try back.withUnsafeMutableBytes { back in
+                    try KVTransfer(.import, range, of: pool, storage: back.baseAddress!, storageLayout, array: bytes.baseAddress!, layout, copy: copy).run()
+                }
+            }
+        }
+        #expect(back == storage)
+        #expect(copied.withLock { $0 } == (dtype == .f32 ? 2 * bytes.count : 0))
     }
 
     @Test("bf16 rounds to nearest, ties to even, and keeps NaN")

@@ -38,3 +38,21 @@ int cpuk_share(void *base, size_t length) {
   close(descriptor);
   return -wrong;
 }
+
+typedef unsigned char bytes16 __attribute__((vector_size(16)));
+typedef unsigned char loose16 __attribute__((vector_size(16), aligned(1)));
+
+void cpuk_copy_past_caches(void *to, const void *from, size_t length) {
+  unsigned char *out = to;
+  const unsigned char *in = from;
+  size_t head = (size_t)(-(uintptr_t)out & 63), at = head < length ? head : length;
+  memcpy(out, in, at);
+  for (; at + 64 <= length; at += 64)
+    for (size_t part = 0; part < 64; part += 16) __builtin_nontemporal_store((bytes16)*(const loose16 *)(in + at + part), (bytes16 *)(out + at + part));
+  memcpy(out + at, in + at, length - at);
+#if defined(__x86_64__)
+  __builtin_ia32_sfence(); // such stores are not ordered with those that tell of them
+#else
+  __atomic_thread_fence(__ATOMIC_SEQ_CST);
+#endif
+}

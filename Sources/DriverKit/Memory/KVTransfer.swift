@@ -6,6 +6,8 @@ import Glibc
 /// Ownership: both memories are borrowed and must outlive the transfer.
 public struct KVTransfer: @unchecked Sendable {
     public enum Direction: Sendable { case export, `import` }
+    /// Copies bytes to the first place from the second, which do not overlap.
+    public typealias Copy = @Sendable (UnsafeMutableRawPointer, UnsafeRawPointer, Int) -> Void
 
     /// Units of work.
     public let count: Int
@@ -14,6 +16,7 @@ public struct KVTransfer: @unchecked Sendable {
     private let pool: KVPoolDescription
     private let storage: Side
     private let array: Side
+    private let copy: Copy?
     /// The axes inside one unit, slowest first, those that are contiguous on both sides last.
     private let order: [KVLayout.Axis]
 
@@ -37,9 +40,10 @@ public struct KVTransfer: @unchecked Sendable {
 
     /// `storage` has `storageLayout` over all layers and blocks of the pool; `array` has `layout` over the range. The memory is `bytes` long
     /// as the layouts say. UNIMPLEMENTED for scales, for other dtypes, and where K's rope or element order would have to change.
+    /// `copy`, any thread, moves what is contiguous and of one dtype on both sides; memcpy where it is nil.
     public init(
         _ direction: Direction, _ range: KVRange, of pool: KVPoolDescription, storage: UnsafeMutableRawPointer, _ storageLayout: KVLayout,
-        array: UnsafeMutableRawPointer, _ layout: KVLayout
+        array: UnsafeMutableRawPointer, _ layout: KVLayout, copy: Copy? = nil
     ) throws(DriverFailure) {
         for each in [storageLayout, layout] {
             guard each.scaleMode == .none, [.f32, .f16, .bf16].contains(each.dtype) else {
@@ -52,6 +56,7 @@ public struct KVTransfer: @unchecked Sendable {
         self.direction = direction
         self.range = range
         self.pool = pool
+        self.copy = storageLayout.dtype == layout.dtype ? copy : nil
         count = range.layerCount * range.blocks.count
         self.storage = Side(
             base: storage, dtype: storageLayout.dtype, strides: try storageLayout.strides(layers: pool.layers, blocks: pool.blockCount))
@@ -119,9 +124,13 @@ public struct KVTransfer: @unchecked Sendable {
     private func row(_ loop: Loop, _ stored: Int, _ exchanged: Int) {
         let here = storage.base + stored * storage.dtype.blockBytes
         let there = array.base + exchanged * array.dtype.blockBytes
-        switch direction {
-        case .export: FloatRow.copy(loop.extent, from: here, storage.dtype, step: loop.stored, to: there, array.dtype, step: loop.exchanged)
-        case .import: FloatRow.copy(loop.extent, from: there, array.dtype, step: loop.exchanged, to: here, storage.dtype, step: loop.stored)
+        let plain = loop.stored == 1 && loop.exchanged == 1 ? copy : nil
+        let bytes = loop.extent * array.dtype.blockBytes
+        switch (direction, plain) {
+        case (.export, let copy?): copy(there, here, bytes)
+        case (.import, let copy?): copy(here, there, bytes)
+        case (.export, nil): FloatRow.copy(loop.extent, from: here, storage.dtype, step: loop.stored, to: there, array.dtype, step: loop.exchanged)
+        case (.import, nil): FloatRow.copy(loop.extent, from: there, array.dtype, step: loop.exchanged, to: here, storage.dtype, step: loop.stored)
         }
     }
 

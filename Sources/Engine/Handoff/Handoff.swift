@@ -122,8 +122,8 @@ final class Handoff {
 
     private func move(_ link: HandoffLink, _ layers: Range<Int>, _ range: Range<Int>, after ready: UInt64, from: OpenPart) throws(EngineError) {
         let step = link.plan.tokenStep
-        let perStep = max(1, link.plan.wireBytes(tokens: step, layers: layers.count))
-        let most = max(step, Staging.pieceBytes / perStep * step)
+        let (steps, perStep) = ((range.count + step - 1) / step, max(1, link.plan.wireBytes(tokens: step, layers: layers.count)))
+        let most = Staging.share(of: steps, each: perStep) * step
         var start = range.lowerBound
         while start < range.upperBound {
             let end = min(start + most, range.upperBound)
@@ -168,12 +168,10 @@ final class Handoff {
         let began = WallClock.now
         lastReady = began
         let exported = try exports[piece.link.prefillPart].timeline.wait(piece.value, timeout: settings.deadline)
-        let sent = settings.checksum ? Checksum.of(UnsafeRawBufferPointer(slot.wire)) : nil
-        tamper?(index, slot.wire)
-        let found = settings.checksum ? Checksum.of(UnsafeRawBufferPointer(slot.wire)) : nil
+        let sums = sums(of: slot.wire, index)
         figures.pieces += 1
         figures.bytes += slot.wire.count
-        let actions = machine.handle(.arrived(piece: index, generation: machine.generation, sent: sent, found: found), now: WallClock.now)
+        let actions = machine.handle(.arrived(piece: index, generation: machine.generation, sent: sums?.before, found: sums?.after), now: WallClock.now)
         guard actions.contains(.importPiece(index)) else { return }
         try importPiece(piece.link, piece.layers, piece.tokens, slot, index)
         let ended = WallClock.now
@@ -182,6 +180,15 @@ final class Handoff {
             "piece \(index)", .handoff, from: began, to: ended,
             arguments: [("layers", "\(piece.layers)"), ("tokens", "\(piece.tokens)"), ("bytes", "\(slot.wire.count)")])
         modelled?.add(ready: produced.end, export: exported.nanoseconds, bytes: slot.wire.count)
+    }
+
+    /// What a piece sums to before and after its way; nil where nothing is checked.
+    private func sums(of wire: UnsafeMutableRawBufferPointer, _ index: Int) -> (before: UInt64, after: UInt64)? {
+        let bytes = UnsafeRawBufferPointer(wire)
+        guard let tamper else { return settings.checksum ? Checksum.twice(of: bytes) : nil }
+        let before = Checksum.of(bytes)
+        tamper(index, wire)
+        return settings.checksum ? (before, Checksum.of(bytes)) : nil
     }
 
     private func importPiece(
@@ -304,76 +311,6 @@ public struct HandoffSettings: Sendable, Hashable {
         self.checksum = checksum
         self.deadline = deadline
         self.recomputes = recomputes
-    }
-}
-
-/// Host memory that pieces pass through: a few slots, used in turn.
-struct Staging {
-    /// What hosts send at once.
-    static let pieceBytes = 1 << 20
-    fileprivate static let count = 4
-
-    /// Used by one handoff at a time.
-    final class Slot: @unchecked Sendable {
-        private let region: HostRegion
-        private(set) var wireCount = 0
-        private(set) var convertedCount = 0
-        fileprivate var piece = -1
-
-        init(bytes: Int) throws(DriverError) { region = try HostRegion(count: bytes) }
-
-        var capacity: Int { region.count }
-        var wireBase: UnsafeMutableRawPointer { region.base }
-        var convertedBase: UnsafeMutableRawPointer { region.base + (wireCount + 63) / 64 * 64 }
-        var wire: UnsafeMutableRawBufferPointer { UnsafeMutableRawBufferPointer(start: wireBase, count: wireCount) }
-        var converted: UnsafeMutableRawBufferPointer { UnsafeMutableRawBufferPointer(start: convertedBase, count: convertedCount) }
-
-        fileprivate func take(piece: Int, wire: Int, converted: Int) {
-            self.piece = piece
-            wireCount = wire
-            convertedCount = converted
-        }
-    }
-
-    private var slots: [Slot] = []
-    private var next = 0
-    /// Slots of handoffs that are over, whose pages are there already: at most so many wait for the next.
-    private static let free = Mutex<[Slot]>([])
-    private static let mostFree = 8
-
-    /// Lets go of what waits for the next handoff: an engine has closed, and there may be none.
-    static func letGo() {
-        let slots = free.withLock { free in
-            defer { free = [] }
-            return free
-        }
-        withExtendedLifetime(slots) {}
-    }
-
-    init() throws(DriverError) {
-        for _ in 0..<Self.count {
-            if let slot = Self.free.withLock({ $0.popLast() }) { slots.append(slot) } else { slots.append(try Slot(bytes: 2 * Self.pieceBytes + 64)) }
-        }
-    }
-
-    /// No device uses the memory any more: another handoff may have it.
-    mutating func giveBack() {
-        let slots = slots
-        Self.free.withLock { free in free += slots.prefix(max(0, Self.mostFree - free.count)) }
-        self.slots = []
-    }
-
-    /// The next slot, once what was in it is no longer needed.
-    mutating func slot(
-        wire: Int, converted: Int, free: (Int) throws(DriverError) -> Void
-    ) throws(DriverError) -> Slot {
-        let index = next % Self.count
-        if next >= Self.count { try free(next - Self.count) }
-        let needed = (wire + 63) / 64 * 64 + converted
-        if slots[index].capacity < needed { slots[index] = try Slot(bytes: needed) }
-        slots[index].take(piece: next, wire: wire, converted: converted)
-        next += 1
-        return slots[index]
     }
 }
 

@@ -106,7 +106,7 @@ int cpuk_best(void);
 const struct cpuk_table *cpuk_for(int isa);
 /// Floats of scratch an attention task needs.
 size_t cpuk_attention_scratch(size_t dim, size_t group);
-/// Bytes of a panel of packed quantised weights, and of scratch to open two of them.
+/// Bytes of a panel of packed quantised weights, and of scratch to open one of them.
 size_t cpuk_packed_bytes(int type, size_t inputs);
 size_t cpuk_opened_bytes(size_t inputs);
 /// Floats that hold what a segment found, for `rows` = tokens * heads / kv_heads.
@@ -122,5 +122,8 @@ void cpuk_pack_panel(const struct cpuk_table *table, int from, const void *weigh
 /// Makes the `length` bytes mapped at `base`, the first of a page, those of an anonymous file whose length cannot change: mapped shared at the same
 /// place, with the same content. The file's descriptor, closed on exec, or the negated errno, in which case nothing has changed.
 int cpuk_share(void *base, size_t length);
+
+/// memcpy for a target that is not read soon: it is written without being read first, and displaces nothing from the caches.
+void cpuk_copy_past_caches(void *to, const void *from, size_t length);
 
 #endif
