@@ -47,6 +47,25 @@ public struct Buffer: ~Copyable, @unchecked Sendable {
         }
     }
 
+    /// The buffer's own bytes, without a copy, until `unmap`; nil where the host does not see them: then `read`. Only of a driver that runs in this
+    /// process with no layer around it: what a layer does to a read is to be seen.
+    public borrowing func map() throws(DriverError) -> UnsafeMutableRawBufferPointer? {
+        let library = device.library
+        guard !library.isIsolated, library.layers.isEmpty, let map = library.buffer.map, library.buffer.unmap != nil else { return nil }
+        var base: UnsafeMutableRawPointer?
+        do throws(DriverError) {
+            try contractCall(library.name, "map") { map(device.handle, handle, UInt32(BATON_ACCESS_READ | BATON_ACCESS_WRITE), &base, $0) }
+        } catch {
+            guard error.code == .unimplemented else { throw error }
+            return nil
+        }
+        guard let base else { throw DriverError(.internal, driver: library.name, call: "map", detail: "the driver said OK and gave nothing") }
+        return UnsafeMutableRawBufferPointer(start: base, count: count)
+    }
+
+    /// Ends a `map` that gave bytes.
+    public borrowing func unmap() { device.library.buffer.unmap?(device.handle, handle) }
+
     deinit { device.library.buffer.release?(device.handle, handle) }
 }
 

@@ -70,13 +70,13 @@ public final class Engine {
         while finish == nil {
             do throws(EngineError) {
                 try steps.step(text.last, &kv)
-                try decode.readLogits(rows: 1, into: &logits)
+                finish = try decode.withLogits(rows: 1, &logits) { (row) throws(EngineError) in try text.next(row, emit) }
             } catch {
                 guard error.isLost, settings.handoff.recomputes else { throw error }
                 report.routeReason += "; its KV was computed again on a device opened anew: \(error)"
                 try again(request.prompt + text.tokens, &kv)
+                finish = try text.next(&logits, emit)
             }
-            finish = try text.next(&logits, emit)
         }
         report.text = text.text
         report.completionTokens = text.tokens

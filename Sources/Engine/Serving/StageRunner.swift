@@ -182,18 +182,8 @@ final class StageRunner: @unchecked Sendable {
     private func finish(_ plan: Schedule.BatchPlan, _ carried: Carried) throws(EngineError) {
         let sessions = core.sessions(of: plan)
         let rows = plan.items.filter(\.wantsToken).count
-        if rows > 0 { try stage.readLogits(rows: rows, into: &logits) }
-        var outcomes: [Schedule.Outcome] = []
-        var next = 0
-        for (item, session) in zip(plan.items, sessions) {
-            var kind = Schedule.Outcome.Kind.computed
-            if let failure = carried.failures[item.id] {
-                kind = .handoffFailed(failure.error, lost: failure.lost)
-            } else if item.wantsToken, let session {
-                kind = sample(session, row: next, takesBack: item.carry != nil)
-            }
-            if item.wantsToken { next += 1 }
-            outcomes.append(Schedule.Outcome(item.id, kind))
+        let outcomes = if rows == 0 { self.outcomes(plan, sessions, carried, nil) } else {
+            try stage.withLogits(rows: rows, &logits) { (logits) throws(EngineError) in self.outcomes(plan, sessions, carried, logits) }
         }
         core.handle(.batchDone(stage: index, outcomes))
         for (item, session) in zip(plan.items, sessions) where item.carry?.isLast == true && carried.failures[item.id] == nil {
@@ -201,12 +191,28 @@ final class StageRunner: @unchecked Sendable {
         }
     }
 
-    private func sample(_ session: Session, row number: Int, takesBack: Bool) -> Schedule.Outcome.Kind {
-        let width = stage.vocabulary
-        do throws(EngineError) {
-            let kind = try logits.withUnsafeMutableBufferPointer { (all: inout UnsafeMutableBufferPointer<Float>) throws(EngineError) in
-                try session.sample(UnsafeMutableBufferPointer(rebasing: all[number * width..<(number + 1) * width]), canBeTakenBack: takesBack)
+    /// What became of each item; `logits` has a row for each that wants a token.
+    private func outcomes(
+        _ plan: Schedule.BatchPlan, _ sessions: [Session?], _ carried: Carried, _ logits: UnsafeMutableBufferPointer<Float>?
+    ) -> [Schedule.Outcome] {
+        var next = 0
+        return zip(plan.items, sessions).map { item, session in
+            var kind = Schedule.Outcome.Kind.computed
+            if let failure = carried.failures[item.id] {
+                kind = .handoffFailed(failure.error, lost: failure.lost)
+            } else if item.wantsToken, let session, let logits {
+                let width = stage.vocabulary
+                let row = UnsafeMutableBufferPointer(rebasing: logits[next * width..<(next + 1) * width])
+                kind = sample(session, row, takesBack: item.carry != nil)
             }
+            if item.wantsToken { next += 1 }
+            return Schedule.Outcome(item.id, kind)
+        }
+    }
+
+    private func sample(_ session: Session, _ row: UnsafeMutableBufferPointer<Float>, takesBack: Bool) -> Schedule.Outcome.Kind {
+        do throws(EngineError) {
+            let kind = try session.sample(row, canBeTakenBack: takesBack)
             if !takesBack { core.deliver(session) }
             return kind
         } catch { return .failed(error) }

@@ -120,4 +120,16 @@ final class OpenPart {
         guard let box = outputRows.box else { return }
         try box.buffer.read(into: bytes)
     }
+
+    /// `count` values of the last run's output where the device keeps them, until `unmapOutput`; nil where the host does not see them. The run has ended.
+    func mapOutput(count: Int) throws(DriverError) -> UnsafeMutableBufferPointer<Float>? {
+        guard let box = outputRows.box, let bytes = try box.buffer.map() else { return nil }
+        guard let base = bytes.baseAddress, bytes.count / 4 >= count, UInt(bitPattern: base) % 4 == 0 else {
+            box.buffer.unmap()
+            return nil
+        }
+        return UnsafeMutableBufferPointer(start: base.assumingMemoryBound(to: Float.self), count: count)
+    }
+
+    func unmapOutput() { outputRows.box?.buffer.unmap() }
 }

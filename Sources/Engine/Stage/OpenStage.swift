@@ -105,4 +105,25 @@ final class OpenStage {
         }
         if let failure { throw EngineError(failure) }
     }
+
+    /// Lends `body` the logits of the last run, [rows][vocabulary], to change as it likes: where the device keeps them if the host sees its memory,
+    /// else read into `spare`.
+    func withLogits<R>(
+        rows: Int, _ spare: inout [Float], _ body: (UnsafeMutableBufferPointer<Float>) throws(EngineError) -> R
+    ) throws(EngineError) -> R {
+        guard let last = parts.last, let mapped = try Self.mapped(last, rows) else {
+            try readLogits(rows: rows, into: &spare)
+            return try spare.withUnsafeMutableBufferPointer { (all: inout UnsafeMutableBufferPointer<Float>) throws(EngineError) in try body(all) }
+        }
+        defer {
+            // A next run that says OK and writes nothing is told apart, as in `readLogits`.
+            for row in 0..<rows { mapped[row * last.outputWidth] = .nan }
+            last.unmapOutput()
+        }
+        return try body(mapped)
+    }
+
+    private static func mapped(_ part: OpenPart, _ rows: Int) throws(EngineError) -> UnsafeMutableBufferPointer<Float>? {
+        do throws(DriverError) { return try part.mapOutput(count: rows * part.outputWidth) } catch { throw EngineError(error) }
+    }
 }
