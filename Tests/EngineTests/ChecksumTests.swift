@@ -34,21 +34,6 @@ struct ChecksumTests {
         #expect(Self.sum(bytes) == Self.expected)
     }
 
-    @Test("bytes summed twice give one sum, which tells a changed bit and stretches that changed places", arguments: [0, 1, 16_383, 16_384, 16_385, 50_000])
-    func twice(count: Int) {
-        var random = Seeded(state: UInt64(count) &+ 1)
-        let bytes = (0..<count).map { _ in UInt8(truncatingIfNeeded: random.next()) }
-        let sound = bytes.withUnsafeBytes { Checksum.twice(of: $0) }
-        #expect(sound.before == sound.after)
-        guard count > 0 else { return }
-        var changed = bytes
-        changed[Int(random.next() % UInt64(count))] ^= 1
-        #expect(changed.withUnsafeBytes { Checksum.twice(of: $0) }.after != sound.before)
-        guard count > 32_768 else { return }
-        let moved = Array(bytes[16_384..<32_768] + bytes[..<16_384] + bytes[32_768...])
-        #expect(moved.withUnsafeBytes { Checksum.twice(of: $0) }.after != sound.before)
-    }
-
     @Test("a range goes in pieces that are as few as their size allows, then as even, and never none at a time")
     func pieces() {
         #expect(Staging.share(of: 128, each: 12_288) == 64)

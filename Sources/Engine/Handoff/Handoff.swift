@@ -168,10 +168,12 @@ final class Handoff {
         let began = WallClock.now
         lastReady = began
         let exported = try exports[piece.link.prefillPart].timeline.wait(piece.value, timeout: settings.deadline)
-        let sums = sums(of: slot.wire, index)
+        let sent = settings.checksum ? Checksum.of(UnsafeRawBufferPointer(slot.wire)) : nil
+        tamper?(index, slot.wire)
+        let found = settings.checksum ? Checksum.of(UnsafeRawBufferPointer(slot.wire)) : nil
         figures.pieces += 1
         figures.bytes += slot.wire.count
-        let actions = machine.handle(.arrived(piece: index, generation: machine.generation, sent: sums?.before, found: sums?.after), now: WallClock.now)
+        let actions = machine.handle(.arrived(piece: index, generation: machine.generation, sent: sent, found: found), now: WallClock.now)
         guard actions.contains(.importPiece(index)) else { return }
         try importPiece(piece.link, piece.layers, piece.tokens, slot, index)
         let ended = WallClock.now
@@ -180,15 +182,6 @@ final class Handoff {
             "piece \(index)", .handoff, from: began, to: ended,
             arguments: [("layers", "\(piece.layers)"), ("tokens", "\(piece.tokens)"), ("bytes", "\(slot.wire.count)")])
         modelled?.add(ready: produced.end, export: exported.nanoseconds, bytes: slot.wire.count)
-    }
-
-    /// What a piece sums to before and after its way; nil where nothing is checked.
-    private func sums(of wire: UnsafeMutableRawBufferPointer, _ index: Int) -> (before: UInt64, after: UInt64)? {
-        let bytes = UnsafeRawBufferPointer(wire)
-        guard let tamper else { return settings.checksum ? Checksum.twice(of: bytes) : nil }
-        let before = Checksum.of(bytes)
-        tamper(index, wire)
-        return settings.checksum ? (before, Checksum.of(bytes)) : nil
     }
 
     private func importPiece(

@@ -5,13 +5,13 @@ import Synchronization
 package struct Staging {
     /// What hosts send at once.
     static let pieceBytes = 1 << 20
+    static let count = 4
 
     /// How many of `count` parts of `each` bytes go in a piece: pieces that are as few, and then as even, as can be.
     package static func share(of count: Int, each: Int) -> Int {
         let pieces = max(1, (count * each + pieceBytes - 1) / pieceBytes)
         return max(1, min((count + pieces - 1) / pieces, pieceBytes / each))
     }
-    static let count = 4
 
     /// Used by one handoff at a time.
     final class Slot: @unchecked Sendable {
