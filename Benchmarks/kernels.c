@@ -167,10 +167,10 @@ int main(int argc, char **argv) {
   const char *names[] = {"q4_1", "q4_0", "q8_0", "bf16"};
   const size_t tokens[] = {1, 2, 4, 8, 16, 64, 512};
   struct run run = {.table = table};
-  run.q8.values = room(512 * 1536), run.q8.scales = room(512 * 48 * 4), run.q8.sums = room(512 * 48 * 4), run.q8.counts = room(512 * 48 * 4);
+  run.q8.values = room(512 * 1536), run.q8.scales = room(512 * 48 * 4), run.q8.counts = room(512 * 48 * 4), run.q8.joined = room(512 * 48 * 4);
   run.pairs = room(512 * 1536 * 2), run.out = room(512 * 1536 * 4 + 4096);
   for (size_t i = 0; i < 512 * 1536; i++) run.q8.values[i] = (int8_t)(random32() >> 24), run.pairs[i] = (uint16_t)(0x3f00 + (random32() >> 28));
-  for (size_t i = 0; i < 512 * 48; i++) run.q8.scales[i] = 0.01f, run.q8.sums[i] = 0.1f, run.q8.counts[i] = 3;
+  for (size_t i = 0; i < 512 * 48; i++) run.q8.scales[i] = 0.01f, run.q8.counts[i] = 3, run.q8.joined[i] = 3 * 65536 + 32768 - 24;
   printf("{\"isa\": \"%s\", \"threads\": %d, \"rows\": [\n", table->name, threads);
   for (size_t k = 0; k < sizeof types / sizeof *types; k++) {
     if (types[k] == CPUK_BF16 && !table->linear_pairs) continue;

@@ -55,7 +55,7 @@ final class Linear: @unchecked Sendable {
             host.parallelFor(tokens, grain: 8) { begin, end, _ in
                 for t in begin..<end {
                     table.pointee.quantise(
-                        x + t * inputs, inputs, q.values + t * inputs, q.scales + t * blocks, q.sums + t * blocks, q.counts + t * blocks)
+                        x + t * inputs, inputs, q.values + t * inputs, q.scales + t * blocks, q.counts + t * blocks, q.joined + t * blocks)
                 }
             }
         case .panels:
@@ -80,8 +80,8 @@ final class Linear: @unchecked Sendable {
         let blocks = tokens * inputs / 32
         let values = codes.room(tokens * inputs).assumingMemoryBound(to: Int8.self)
         let scale = scales.floats(3 * blocks)
-        return cpuk_q8(
-            values: values, scales: scale, sums: scale + blocks, counts: UnsafeMutableRawPointer(scale + 2 * blocks).assumingMemoryBound(to: Int32.self))
+        let counts = UnsafeMutableRawPointer(scale + blocks).assumingMemoryBound(to: Int32.self)
+        return cpuk_q8(values: values, scales: scale, counts: counts, joined: counts + blocks)
     }
 
     /// Shares out `unit` panels at a time of all operations; `body` hears an operation, a range of its panels, and the worker.

@@ -50,8 +50,8 @@ final class RowLinear: @unchecked Sendable {
         let blocks = rows * inputs / 32
         let values = codes.room(rows * inputs).assumingMemoryBound(to: Int8.self)
         let scale = scales.floats(3 * blocks)
-        return cpuk_q8(
-            values: values, scales: scale, sums: scale + blocks, counts: UnsafeMutableRawPointer(scale + 2 * blocks).assumingMemoryBound(to: Int32.self))
+        let counts = UnsafeMutableRawPointer(scale + blocks).assumingMemoryBound(to: Int32.self)
+        return cpuk_q8(values: values, scales: scale, counts: counts, joined: counts + blocks)
     }
 
     private func ready(_ weight: PreparedWeight, _ x: UnsafePointer<Float>, _ rows: Int) {
@@ -61,7 +61,7 @@ final class RowLinear: @unchecked Sendable {
         case .packed:
             let (q, blocks) = (input(rows, inputs), inputs / 32)
             for r in 0..<rows {
-                table.quantise(x + r * inputs, inputs, q.values + r * inputs, q.scales + r * blocks, q.sums + r * blocks, q.counts + r * blocks)
+                table.quantise(x + r * inputs, inputs, q.values + r * inputs, q.scales + r * blocks, q.counts + r * blocks, q.joined + r * blocks)
             }
         case .panels: table.round(Int32(CPUK_F16.rawValue), x, rounded.floats(rows * inputs), rows * inputs)
         case .pairs:

@@ -24,14 +24,14 @@ struct QuantisedKernelTests {
             table.linear_rows(type, weights, inputs, 0, outputs, x, tokens, nil, &rows, outputs)
             var codes = [Int8](repeating: 0, count: tokens * inputs)
             var scales = [Float](repeating: 0, count: tokens * inputs / 32)
-            var sums = scales
             var counts = [Int32](repeating: 0, count: scales.count)
+            var joined = counts
             for t in 0..<tokens {
-                Self.offset(&codes, &scales, &sums, &counts) { codes, scales, sums, counts in
+                Self.offset(&codes, &scales, &counts, &joined) { codes, scales, counts, joined in
                     x.withUnsafeBufferPointer { x in
                         guard let x = x.baseAddress else { return }
                         let at = t * inputs / 32
-                        table.quantise(x + t * inputs, inputs, codes + t * inputs, scales + at, sums + at, counts + at)
+                        table.quantise(x + t * inputs, inputs, codes + t * inputs, scales + at, counts + at, joined + at)
                     }
                 }
             }
@@ -43,8 +43,8 @@ struct QuantisedKernelTests {
             }
             var scratch = [UInt8](repeating: 0, count: cpuk_opened_bytes(inputs))
             let cut = panels / 3
-            Self.offset(&codes, &scales, &sums, &counts) { codes, scales, sums, counts in
-                var input = cpuk_q8(values: codes, scales: scales, sums: sums, counts: counts)
+            Self.offset(&codes, &scales, &counts, &joined) { codes, scales, counts, joined in
+                var input = cpuk_q8(values: codes, scales: scales, counts: counts, joined: joined)
                 table.linear_packed(type, packed, inputs, 0, cut, outputs, &input, tokens, nil, &quantised, outputs, &scratch)
                 table.linear_packed(type, packed, inputs, cut, panels, outputs, &input, tokens, nil, &quantised, outputs, &scratch)
             }
@@ -65,13 +65,13 @@ struct QuantisedKernelTests {
     }
 
     private static func offset(
-        _ codes: inout [Int8], _ scales: inout [Float], _ sums: inout [Float], _ counts: inout [Int32],
-        _ body: (UnsafeMutablePointer<Int8>, UnsafeMutablePointer<Float>, UnsafeMutablePointer<Float>, UnsafeMutablePointer<Int32>) -> Void
+        _ codes: inout [Int8], _ scales: inout [Float], _ counts: inout [Int32], _ joined: inout [Int32],
+        _ body: (UnsafeMutablePointer<Int8>, UnsafeMutablePointer<Float>, UnsafeMutablePointer<Int32>, UnsafeMutablePointer<Int32>) -> Void
     ) {
         codes.withUnsafeMutableBufferPointer { a in
             scales.withUnsafeMutableBufferPointer { b in
-                sums.withUnsafeMutableBufferPointer { c in
-                    counts.withUnsafeMutableBufferPointer { d in
+                counts.withUnsafeMutableBufferPointer { c in
+                    joined.withUnsafeMutableBufferPointer { d in
                         guard let a = a.baseAddress, let b = b.baseAddress, let c = c.baseAddress, let d = d.baseAddress else { return }
                         body(a, b, c, d)
                     }
@@ -89,9 +89,9 @@ struct QuantisedKernelTests {
             var x = random.row(64)
             x[40] = bad
             var codes = [Int8](repeating: 0, count: 64)
-            var (scales, sums) = ([Float](repeating: 0, count: 2), [Float](repeating: 0, count: 2))
-            var counts = [Int32](repeating: 0, count: 2)
-            table.quantise(x, 64, &codes, &scales, &sums, &counts)
+            var scales = [Float](repeating: 0, count: 2)
+            var (counts, joined) = ([Int32](repeating: 0, count: 2), [Int32](repeating: 0, count: 2))
+            table.quantise(x, 64, &codes, &scales, &counts, &joined)
             #expect(!scales[1].isFinite)
             var out = [Float](repeating: 0, count: 4)
             table.linear_rows(18, weights, 64, 0, 4, x, 1, nil, &out, 4)
@@ -100,12 +100,12 @@ struct QuantisedKernelTests {
     }
 
     /// Quantises one row.
-    private func quantised(_ table: cpuk_table, _ x: [Float]) -> (codes: [Int8], scales: [Float], sums: [Float], counts: [Int32]) {
+    private func quantised(_ table: cpuk_table, _ x: [Float]) -> (codes: [Int8], scales: [Float], counts: [Int32], joined: [Int32]) {
         var codes = [Int8](repeating: 1, count: x.count)
-        var (scales, sums) = ([Float](repeating: .nan, count: x.count / 32), [Float](repeating: .nan, count: x.count / 32))
-        var counts = [Int32](repeating: .min, count: x.count / 32)
-        table.quantise(x, x.count, &codes, &scales, &sums, &counts)
-        return (codes, scales, sums, counts)
+        var scales = [Float](repeating: .nan, count: x.count / 32)
+        var (counts, joined) = ([Int32](repeating: .min, count: scales.count), [Int32](repeating: .min, count: scales.count))
+        table.quantise(x, x.count, &codes, &scales, &counts, &joined)
+        return (codes, scales, counts, joined)
     }
 
     @Test("activations of any size are coded within 127 and half a step, and blocks of zeros stay zero", arguments: Kernels.sets)
@@ -123,9 +123,9 @@ struct QuantisedKernelTests {
             for block in 0..<4 {
                 let sum = found.codes[block * 32..<block * 32 + 32].reduce(0) { $0 + Int32($1) }
                 #expect(found.counts[block] == sum)
-                #expect(abs(found.sums[block] - found.scales[block] * Float(sum)) <= abs(found.sums[block]) * 1e-6)
+                #expect(found.joined[block] == sum * 65536 + 32768 - 8 * sum)
             }
-            #expect(found.codes[96...].allSatisfy { $0 == 0 } && found.sums[3] == 0)
+            #expect(found.codes[96...].allSatisfy { $0 == 0 } && found.counts[3] == 0)
         }
     }
 
@@ -144,12 +144,66 @@ struct QuantisedKernelTests {
             var packed = [UInt8](repeating: 0, count: cpuk_packed_bytes(type, inputs)), out: [Float] = [0]
             table.pack(type, row, inputs, 0, 1, &packed)
             var scratch = [UInt8](repeating: 0, count: cpuk_opened_bytes(inputs))
-            Self.offset(&found.codes, &found.scales, &found.sums, &found.counts) { codes, scales, sums, counts in
-                var input = cpuk_q8(values: codes, scales: scales, sums: sums, counts: counts)
+            Self.offset(&found.codes, &found.scales, &found.counts, &found.joined) { codes, scales, counts, joined in
+                var input = cpuk_q8(values: codes, scales: scales, counts: counts, joined: joined)
                 table.linear_packed(type, packed, inputs, 0, 1, 1, &input, 1, nil, &out, 1, &scratch)
             }
             let exact = Kernels.expand(type, row).reduce(0, +) * Double(sign) * 1000
-            #expect(abs(Double(out[0]) - exact) <= abs(exact) * 1e-5, "\(out[0]), not \(exact)")
+            // What Q4_1's weights may differ by: 4.5 of the row's units, of which 1 + 8 * 1 is 32767.
+            let unit = type == 17 ? 4.5 * 9 / 32767 * Double(inputs) * 1000 : 0
+            #expect(abs(Double(out[0]) - exact) <= abs(exact) * 1e-5 + unit, "\(out[0]), not \(exact)")
+        }
+    }
+
+    @Test("a packed Q4_1 weight differs by at most 4.5 units of its row, whatever its blocks' scales and minima, and a row of zeros is zero", arguments: Kernels.sets)
+    func units(isa: Int32) throws {
+        let table = try Kernels.table(isa)
+        var random = Kernels.Random(state: 8)
+        for magnitude in [0, 1, 3] {
+            // Scales and minima that are apart by up to 2^(4 * magnitude); the last row is all zeros.
+            var weights = (0..<15 * 4).flatMap { _ -> [UInt8] in
+                let half = { UInt8(0x20 + Int(random.byte()) % (1 + 16 * magnitude) | Int(random.byte()) & 0x80) }
+                return [random.byte(), half(), random.byte(), half()] + (0..<16).map { _ in random.byte() }
+            }
+            weights += [UInt8](repeating: 0, count: 4 * 20)
+            let exact = Kernels.expand(17, weights)
+            var packed = [UInt8](repeating: 0xAA, count: cpuk_packed_bytes(17, 128)), scratch = [UInt8](repeating: 0, count: cpuk_opened_bytes(128))
+            table.pack(17, weights, 128, 0, 16, &packed)
+            for input in stride(from: 0, to: 128, by: 7) {
+                var found = quantised(table, (0..<128).map { $0 == input ? 127 : 0 })
+                var out = [Float](repeating: .nan, count: 16)
+                Self.offset(&found.codes, &found.scales, &found.counts, &found.joined) { codes, scales, counts, joined in
+                    var one = cpuk_q8(values: codes, scales: scales, counts: counts, joined: joined)
+                    table.linear_packed(17, packed, 128, 0, 1, 16, &one, 1, nil, &out, 16, &scratch)
+                }
+                for row in 0..<16 {
+                    let blocks = stride(from: row * 80, to: row * 80 + 80, by: 20).map { b in
+                        (Kernels.half(weights[b], weights[b + 1]), Kernels.half(weights[b + 2], weights[b + 3]))
+                    }
+                    let unit = blocks.map { max(abs($0.0), abs($0.1 + 8 * $0.0)) }.reduce(0, max) / 32767
+                    let wanted = exact[row * 128 + input]
+                    #expect(abs(Double(out[row]) / 127 - wanted) <= 4.5 * unit + abs(wanted) * 1e-6, "row \(row), input \(input)")
+                }
+            }
+        }
+    }
+
+    @Test("a scale or minimum that is not a number or infinite stays visible in its row, and in no other", arguments: Kernels.sets)
+    func oddWeights(isa: Int32) throws {
+        let table = try Kernels.table(isa)
+        var random = Kernels.Random(state: 9)
+        for (place, bits) in [(1, UInt8(0x7C)), (1, 0x7E), (3, 0xFC), (3, 0x7E)] {
+            var weights = Kernels.blocks(17, rows: 16, inputs: 64, &random)
+            weights[5 * 40 + 20 + place - 1] = 0
+            weights[5 * 40 + 20 + place] = bits
+            var packed = [UInt8](repeating: 0, count: cpuk_packed_bytes(17, 64)), scratch = [UInt8](repeating: 0, count: cpuk_opened_bytes(64))
+            table.pack(17, weights, 64, 0, 16, &packed)
+            var found = quantised(table, random.row(64)), out = [Float](repeating: 0, count: 16)
+            Self.offset(&found.codes, &found.scales, &found.counts, &found.joined) { codes, scales, counts, joined in
+                var one = cpuk_q8(values: codes, scales: scales, counts: counts, joined: joined)
+                table.linear_packed(17, packed, 64, 0, 1, 16, &one, 1, nil, &out, 16, &scratch)
+            }
+            for row in 0..<16 { #expect(out[row].isFinite == (row != 5), "row \(row) is \(out[row])") }
         }
     }
 }

@@ -12,10 +12,10 @@ size_t cpuk_attention_scratch(size_t dim, size_t group) {
 }
 
 size_t cpuk_packed_bytes(int type, size_t inputs) {
-  return inputs / CPUK_BLOCK * (type == CPUK_Q4_0 ? 288 : type == CPUK_Q4_1 ? 320 : type == CPUK_Q8_0 ? 544 : 0);
+  return (type == CPUK_Q4_1 ? 64 : 0) + inputs / CPUK_BLOCK * (type == CPUK_Q4_0 ? 288 : type == CPUK_Q4_1 ? 320 : type == CPUK_Q8_0 ? 544 : 0);
 }
 
-size_t cpuk_opened_bytes(size_t inputs) { return inputs / CPUK_BLOCK * (512 + 2 * 64); }
+size_t cpuk_opened_bytes(size_t inputs) { return inputs / CPUK_BLOCK * (512 + 64) + 64; }
 
 size_t cpuk_bytes(int type, size_t count) {
   switch (type) {

@@ -141,11 +141,11 @@ static void check_shared(const char *what, linear *l, size_t units, void (*piece
 static void check_quantised(const struct cpuk_table *table, int type) {
   size_t inputs = 32 * between(1, 12), outputs = between(1, 90), tokens = between(1, 70), panels = (outputs + 15) / 16, blocks = tokens * inputs / 32;
   room w = weights(type, outputs, inputs), x = reals(tokens * inputs), bias = reals(outputs), out = poison(tokens * outputs, 4);
-  room codes = make(tokens * inputs, between(0, 63)), scales = poison(blocks, 4), sums = poison(blocks, 8), counts = poison(blocks, 12);
+  room codes = make(tokens * inputs, between(0, 63)), scales = poison(blocks, 4), counts = poison(blocks, 8), joined = poison(blocks, 12);
   room packed = make(panels * cpuk_packed_bytes(type, inputs), 0);
-  struct cpuk_q8 q8 = {codes.at, scales.at, sums.at, counts.at};
+  struct cpuk_q8 q8 = {codes.at, scales.at, counts.at, joined.at};
   for (size_t t = 0; t < tokens; t++)
-    table->quantise((float *)x.at + t * inputs, inputs, q8.values + t * inputs, q8.scales + t * inputs / 32, q8.sums + t * inputs / 32, q8.counts + t * inputs / 32);
+    table->quantise((float *)x.at + t * inputs, inputs, q8.values + t * inputs, q8.scales + t * inputs / 32, q8.counts + t * inputs / 32, q8.joined + t * inputs / 32);
   for (size_t p = 0; p < panels; p++)
     table->pack(type, w.at, inputs, p * 16, outputs - p * 16 < 16 ? outputs - p * 16 : 16, (char *)packed.at + p * cpuk_packed_bytes(type, inputs));
   linear l = {table, type, inputs, outputs, tokens, 0, packed.at, &q8, x.at, draw() % 2 ? bias.at : NULL, out.at, {0}};
@@ -155,7 +155,7 @@ static void check_quantised(const struct cpuk_table *table, int type) {
   l.weights = w.at;
   check_shared("linear_rows, quantised", &l, outputs, rows_piece);
   for (int i = 0; i < 8; i++) free(scratch[i].base);
-  room all[] = {w, x, bias, out, codes, scales, sums, counts, packed};
+  room all[] = {w, x, bias, out, codes, scales, counts, joined, packed};
   for (size_t i = 0; i < sizeof all / sizeof *all; i++) free(all[i].base);
 }
 

@@ -27,12 +27,13 @@ enum cpuk_type { CPUK_F32 = 1, CPUK_F16 = 2, CPUK_BF16 = 3, CPUK_Q4_0 = 16, CPUK
 /// Positions with one softmax in `attend_fast`.
 #define CPUK_SEGMENT 256
 
-/// Tokens of a batch quantised to int8: `values` [T][I], and per block of 32 a scale, scale * (sum of the values), and that sum.
+/// Tokens of a batch quantised to int8: `values` [T][I] within -127 and 127, and for each block of 32 a scale, the sum of the values, and that sum
+/// once more as 65536 * sum + 32768 - 8 * sum, which Q4_1's sums begin with.
 struct cpuk_q8 {
   int8_t *values;
   float *scales; // [T][I / 32]
-  float *sums;   // [T][I / 32]
   int32_t *counts; // [T][I / 32]
+  int32_t *joined; // [T][I / 32]
 };
 
 /// One attention task: some tokens of one sequence, one KV head with the query heads that share it.
@@ -62,7 +63,7 @@ struct cpuk_table {
   void (*narrow)(int type, const float *in, uint16_t *out, size_t count);
   void (*widen)(int type, const uint16_t *in, float *out, size_t count);
   /// `count` (a multiple of 32) values of one row to int8 blocks.
-  void (*quantise)(const float *x, size_t count, int8_t *values, float *scales, float *sums, int32_t *counts);
+  void (*quantise)(const float *x, size_t count, int8_t *values, float *scales, int32_t *counts, int32_t *joined);
   /// Rows [first, first + width) of quantised W into one panel of 16 rows; missing rows are zero. A panel has cpuk_packed_bytes bytes.
   void (*pack)(int type, const void *weights, size_t inputs, size_t first, size_t width, void *panel);
   /// out[t][o] for the rows of panels [first, last) that are below `outputs`, and all T: packed weights by int8 activations. Row stride of
