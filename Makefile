@@ -9,6 +9,7 @@ PACKAGES = libffi-dev pkg-config python3-pip
 # The folder where `make bench` writes, and how many interleaved repeats it makes.
 BENCH = .build/bench
 REPEATS ?= 5
+PEERS ?= llama.cpp,pytorch
 # Those of `make bench-serve`.
 SERVE_REPEATS ?= 3
 
@@ -34,9 +35,10 @@ mutants: setup
 	swift build --build-tests
 	BATON_MUTANTS=full swift test --skip-build --filter MutantTests
 
-# Baton beside llama.cpp on this machine: a table, bench.json and bench.svg. The peer is built from PyPI's llama-cpp-python into a cache.
+# Baton beside llama.cpp and PyTorch on this machine: a table, bench.json and bench.svg. llama.cpp is built from PyPI's llama-cpp-python into a
+# cache, PyTorch is fetched into it (6 GB); PEERS=llama.cpp does without.
 bench: build model
-	@python3 Benchmarks/bench.py --baton $(BATON) --manifest Examples/aggregated.yaml --model "$$($(BATON) model pull | tail -1)" --repeats $(REPEATS) --out $(BENCH)
+	@python3 Benchmarks/bench.py --baton $(BATON) --manifest Examples/aggregated.yaml --model "$$($(BATON) model pull | tail -1)" --repeats $(REPEATS) --peers "$(PEERS)" --out $(BENCH)
 
 # What the runtime itself costs, and the kernels beside the machine's limits.
 .PHONY: bench-micro

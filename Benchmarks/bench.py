@@ -118,6 +118,50 @@ def llamas(model, threads):
     return peers
 
 
+class PyTorch:
+    """transformers on the same file, its weights as bf16: one process that stays, as it takes long to load."""
+    start = None
+
+    def __init__(self, python, model, threads):
+        self.name, self.said = "PyTorch bf16", tempfile.TemporaryFile("w+")
+        self.child = subprocess.Popen(
+            [python, f"{HERE}/pytorch_peer.py", model, str(threads)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.said, text=True)
+        self.answer()  # that it has loaded: nothing is measured beside that
+
+    def answer(self):
+        found = self.child.stdout.readline()
+        if not found:
+            self.said.seek(0)
+            raise RuntimeError(f"its process has ended with {self.child.wait()}: {self.said.read().strip().splitlines()[-1:] or ''}")
+        return found
+
+    def ask(self, measure, tokens, depth, batch=1):
+        try:
+            print(json.dumps({"measure": measure, "tokens": tokens, "depth": depth, "batch": batch}), file=self.child.stdin, flush=True)
+        except BrokenPipeError:
+            pass  # why, the answer tells
+        return float(self.answer())
+
+    def prefill(self, tokens, depth):
+        return self.ask("prefill", tokens, depth)
+
+    def decode(self, tokens, depth):
+        return self.ask("decode", tokens, depth)
+
+    def batched(self, batches, prompt, tokens):
+        return {batch: self.ask("decode", tokens, prompt, batch) for batch in batches}
+
+
+def pytorch(model, threads):
+    """PyTorch, where it can be had."""
+    built = subprocess.run([f"{HERE}/build-pytorch.sh"], stdout=subprocess.PIPE, text=True)
+    try:
+        return [PyTorch(built.stdout.strip().splitlines()[-1], model, threads)] if built.returncode == 0 else []
+    except RuntimeError as problem:
+        say(f"PyTorch is left out: {problem}")
+        return []
+
+
 def in_bf16(models, peers, model, threads, repeats):
     """Prefill and decode of the device models' engine (wall time) beside llama.cpp on the weights as BF16."""
     if not peers:
@@ -191,6 +235,8 @@ def measure(engines, limits, repeats, quick):
         for names, times, how in measures(quick):
             order = engines if repeat % 2 == 0 else engines[::-1]
             for engine in order * times:
+                if engine.start is None and names[0] == "first byte of a process":
+                    continue
                 try:
                     beside = engine is engines[0] and names == ["tg128"]
                     figures = [limits.beside(lambda: how(engine)[0])] if beside else how(engine)
@@ -218,7 +264,8 @@ def figure(samples):
 
 def table(found, engines):
     names = [engine.name for engine in engines]
-    lines = ["| | " + " | ".join(names) + " | over Q4_1 | over the best peer |", "|---|" + "--:|" * (len(names) + 2)]
+    first = "llama.cpp Q4_1"
+    lines = ["| | " + " | ".join(names) + f" | over {first} | over the best peer |", "|---|" + "--:|" * (len(names) + 2)]
     for name, by in found.items():
         lower = name in ("first byte of a process", "peak memory")
         unit = {"first byte of a process": " ms", "peak memory": " MB"}.get(name, "")
@@ -228,7 +275,7 @@ def table(found, engines):
         if own and peers:
             mine = statistics.median(own)
             best = min(peers.values()) if lower else max(peers.values())
-            ratios = [f"{mine / peers[names[1]]:.2f}x" if names[1] in peers else "-", f"{mine / best:.2f}x"]
+            ratios = [f"{mine / peers[first]:.2f}x" if first in peers else "-", f"{mine / best:.2f}x"]
         lines.append(f"| {name} | " + " | ".join(cells + ratios) + " |")
     return "\n".join(lines)
 
@@ -303,19 +350,26 @@ def arguments():
     parser.add_argument("--model", required=True, help="the .gguf that the manifest names")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--peers", default="llama.cpp,pytorch", help="which to measure beside it")
     parser.add_argument("--quick", action="store_true", help="shorter rows")
     parser.add_argument("--out", required=True, help="the folder for bench.json, bench.md and bench.svg")
-    return parser.parse_args()
+    given = parser.parse_args()
+    unknown = set(given.peers.split(",")) - {"", "llama.cpp", "pytorch"}
+    if unknown:
+        parser.error(f"--peers {','.join(sorted(unknown))}: known are llama.cpp and pytorch")
+    return given
 
 
 def main():
     given = arguments()
-    engines = [Baton("Baton", given.baton, given.manifest, given.threads)] + llamas(given.model, given.threads)
+    peers = {"llama.cpp": llamas, "pytorch": pytorch}
+    engines = [Baton("Baton", given.baton, given.manifest, given.threads)]
+    engines += [engine for name in given.peers.split(",") if name for engine in peers[name](given.model, given.threads)]
     with tempfile.TemporaryDirectory() as folder:
         limits = Limits(given.threads, folder)
         found = measure(engines, limits, given.repeats, given.quick)
     modelled = Models("trainium3 -> cs3 (wall)", given.baton, os.path.join(os.path.dirname(given.manifest), "disaggregated.yaml"), given.threads)
-    bf16 = in_bf16(modelled, engines[1:], given.model, given.threads, given.repeats)
+    bf16 = in_bf16(modelled, [engine for engine in engines if isinstance(engine, Llama)], given.model, given.threads, given.repeats)
     growths = growth(engines[0], given.quick)
     text = f"{processor()}, {given.threads} threads; medians (least-most) of {given.repeats} interleaved repeats\n\n" + table(found, engines)
     text += limits.words(os.path.getsize(given.model))
