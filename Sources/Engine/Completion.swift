@@ -7,6 +7,8 @@ struct Completion {
     private var rule: StopRule
     private let tokenizer: Tokenizer
     private let filters: ForeignHooks
+    /// Tokens that are never chosen.
+    private let avoided: Set<Int32>
     private var history: [Int32]
     private(set) var tokens: [Int32] = []
     private(set) var text = ""
@@ -17,6 +19,7 @@ struct Completion {
         rule = StopRule(strings: request.stops, ends: request.obeysEnd ? tokenizer.ends : [], maxTokens: maxTokens)
         self.tokenizer = tokenizer
         self.filters = filters
+        avoided = request.avoidsEnd ? tokenizer.ends : []
         history = request.prompt
         limit = maxTokens
     }
@@ -27,6 +30,7 @@ struct Completion {
     mutating func next(_ logits: UnsafeMutableBufferPointer<Float>, _ emit: (String) -> Void) throws(EngineError) -> FinishReason? {
         guard limit > 0 else { return .length }
         try filters.filter(logits, history: history)
+        for id in avoided where logits.indices.contains(Int(id)) { logits[Int(id)] = -.infinity }
         let token = try sample(logits)
         tokens.append(token)
         history.append(token)

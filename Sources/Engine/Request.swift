@@ -11,13 +11,16 @@ public struct Request: Sendable {
     public var stops: [String]
     /// Whether the end-of-text tokens end it.
     public var obeysEnd: Bool
+    /// Whether the end-of-text tokens are never chosen, so that it goes on with text.
+    public var avoidsEnd: Bool
 
-    public init(prompt: [Int32], maxTokens: Int, sampling: SamplingOptions, stops: [String] = [], obeysEnd: Bool = true) {
+    public init(prompt: [Int32], maxTokens: Int, sampling: SamplingOptions, stops: [String] = [], obeysEnd: Bool = true, avoidsEnd: Bool = false) {
         self.prompt = prompt
         self.maxTokens = maxTokens
         self.sampling = sampling
         self.stops = stops
         self.obeysEnd = obeysEnd
+        self.avoidsEnd = avoidsEnd
     }
 }
 

@@ -17,7 +17,7 @@ struct Question: Sendable {
     var topK: Int?
     var seed: UInt64?
     var stops: [String] = []
-    /// Goes on after the model's end of text, to `maxTokens`.
+    /// Goes on to `maxTokens`: the model's end-of-text tokens are never chosen.
     var ignoresEnd = false
     var priority = GenerationRequest.Priority.standard
     /// Overrides the manifest's routing.

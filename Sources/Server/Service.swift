@@ -114,7 +114,7 @@ final class Service: Sendable {
         }
         let request = Request(
             prompt: prompt, maxTokens: min(question.maxTokens ?? settings.defaultMaxTokens, room), sampling: try sampling(question),
-            stops: question.stops, obeysEnd: !question.ignoresEnd)
+            stops: question.stops, avoidsEnd: question.ignoresEnd)
         return GenerationRequest(
             request, client: context.client.name, priority: context.client.permitted(question.priority), mode: question.mode,
             requiresDisaggregated: question.requiresDisaggregated, topLogprobs: question.topLogprobs)

@@ -54,7 +54,7 @@ struct OpenAITests {
     @Test("what a request says reaches the engine")
     func reaches() async throws {
         let engine = ScriptedEngine()
-        let fields = #", "max_completion_tokens": 7, "temperature": 0.5, "top_p": 0.25, "seed": 42, "stop": ["x", "yz"], "logprobs": true, "top_logprobs": 3, "service_tier": "flex""#
+        let fields = #", "max_completion_tokens": 7, "temperature": 0.5, "top_p": 0.25, "seed": 42, "stop": ["x", "yz"], "logprobs": true, "top_logprobs": 3, "service_tier": "flex", "ignore_eos": true"#
         _ = try await ask(Self.chat + fields, "/v1/chat/completions", engine, ["x-baton-route-mode": "aggregated"])
         let request = try #require(engine.requests.first)
         #expect(request.request.maxTokens == 7)
@@ -62,6 +62,7 @@ struct OpenAITests {
         #expect(request.request.sampling.topP == 0.25)
         #expect(request.request.sampling.seed == 42)
         #expect(request.request.stops == ["x", "yz"])
+        #expect(request.request.avoidsEnd)
         #expect(request.topLogprobs == 3)
         #expect(request.priority == .flex)
         #expect(request.mode == .aggregated)

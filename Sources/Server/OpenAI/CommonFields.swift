@@ -15,7 +15,7 @@ struct CommonFields: Decodable, Sendable {
     var logitBias: [String: Double]?
     /// Beyond OpenAI's: only the likeliest so many.
     var topK: Whole?
-    /// Beyond OpenAI's: all tokens, whatever the model says.
+    /// Beyond OpenAI's: all tokens asked for; those that end a text are never chosen.
     var ignoreEOS: Bool?
 
     enum CodingKeys: String, CodingKey {
