@@ -139,7 +139,7 @@ final class Linear: @unchecked Sendable {
     private func rows(_ operation: Operation, _ x: UnsafePointer<Float>, _ tokens: Int) {
         nonisolated(unsafe) let (operation, x, table) = (operation, x, kernels.table)
         let weight = operation.weight
-        host.parallelFor(weight.outputs, grain: max(8, 16_384 / weight.inputs)) { begin, end, _ in
+        host.parallelFor(weight.outputs, grain: max(16, 16_384 / weight.inputs / 16 * 16)) { begin, end, _ in
             table.pointee.linear_rows(
                 weight.type, weight.base, weight.inputs, begin, end, x, tokens, operation.bias, operation.out, weight.outputs)
         }

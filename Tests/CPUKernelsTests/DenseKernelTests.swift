@@ -113,4 +113,34 @@ struct DenseKernelTests {
             expectSums(shape, kept, x, bias, out, "pairs")
         }
     }
+
+    @Test("rows as they are stored give what a panel of them in f32 gives, bit for bit, whatever runs beside them", arguments: Kernels.sets, [Int32(1), 2, 3, 16, 17, 18])
+    func rowsAsPanels(isa: Int32, type: Int32) throws {
+        let pointer = try Kernels.pointer(isa), table = pointer.pointee
+        var random = Kernels.Random(state: 31)
+        for (outputs, inputs) in [(16, 64), (21, 96), (1, 32), (37, type < 16 ? 77 : 160)] {
+            let weights = type >= 16
+                ? Kernels.blocks(type, rows: outputs, inputs: inputs, &random)
+                : random.row(outputs * inputs).flatMap { value in
+                    type == 1 ? withUnsafeBytes(of: value, Array.init) : type == 2 ? withUnsafeBytes(of: Float16(value), Array.init)
+                        : withUnsafeBytes(of: UInt16(truncatingIfNeeded: value.bitPattern >> 16), Array.init)
+                }
+            let (x, bias) = (random.row(9 * inputs), random.row(outputs))
+            var panel = [Float](repeating: 0, count: inputs * 16), row = [Float](repeating: 0, count: inputs)
+            for tokens in [1, 3, 4, 9] {
+                var (plain, packed) = ([Float](repeating: .nan, count: tokens * outputs), [Float](repeating: .nan, count: tokens * outputs))
+                table.linear_rows(type, weights, inputs, 0, outputs, x, tokens, bias, &plain, outputs)
+                for first in stride(from: 0, to: outputs, by: 16) {
+                    let width = min(16, outputs - first)
+                    cpuk_pack_panel(pointer, type, weights, inputs, first, width, 1, &panel, &row)
+                    packed.withUnsafeMutableBufferPointer { out in
+                        bias.withUnsafeBufferPointer { bias in
+                            table.linear_panel(1, panel, inputs, width, x, tokens, bias.baseAddress.map { $0 + first }, out.baseAddress.map { $0 + first }, outputs)
+                        }
+                    }
+                }
+                #expect(plain.map(\.bitPattern) == packed.map(\.bitPattern), "\(outputs) by \(inputs), \(tokens) tokens")
+            }
+        }
+    }
 }

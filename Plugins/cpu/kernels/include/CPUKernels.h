@@ -71,6 +71,7 @@ struct cpuk_table {
   void (*linear_packed)(int type, const void *weights, size_t inputs, size_t first, size_t last, size_t outputs, const struct cpuk_q8 *x,
                         size_t tokens, const float *bias, float *out, size_t ld, void *scratch);
   /// out[t][o] for rows [first, last) of W and all T: weights of any type by f32 activations, dequantised as they are used; best for few tokens.
+  /// The same as linear_panel's of a panel of those rows in f32, bit for bit.
   void (*linear_rows)(int type, const void *weights, size_t inputs, size_t first, size_t last, const float *x, size_t tokens,
                       const float *bias, float *out, size_t ld);
   /// The same for one panel of 16 outputs stored [I][16] as f32 or f16. `width` outputs count.
