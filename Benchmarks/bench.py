@@ -162,6 +162,9 @@ def pytorch(model, threads):
         return []
 
 
+PEERS = {"llama.cpp": llamas, "pytorch": pytorch}
+
+
 def in_bf16(models, peers, model, threads, repeats):
     """Prefill and decode of the device models' engine (wall time) beside llama.cpp on the weights as BF16."""
     if not peers:
@@ -350,21 +353,20 @@ def arguments():
     parser.add_argument("--model", required=True, help="the .gguf that the manifest names")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--peers", default="llama.cpp,pytorch", help="which to measure beside it")
+    parser.add_argument("--peers", default=",".join(PEERS), help="which to measure beside it, of %(default)s")
     parser.add_argument("--quick", action="store_true", help="shorter rows")
     parser.add_argument("--out", required=True, help="the folder for bench.json, bench.md and bench.svg")
     given = parser.parse_args()
-    unknown = set(given.peers.split(",")) - {"", "llama.cpp", "pytorch"}
+    unknown = set(given.peers.split(",")) - {""} - set(PEERS)
     if unknown:
-        parser.error(f"--peers {','.join(sorted(unknown))}: known are llama.cpp and pytorch")
+        parser.error(f"--peers {','.join(sorted(unknown))}: known are {' and '.join(PEERS)}")
     return given
 
 
 def main():
     given = arguments()
-    peers = {"llama.cpp": llamas, "pytorch": pytorch}
     engines = [Baton("Baton", given.baton, given.manifest, given.threads)]
-    engines += [engine for name in given.peers.split(",") if name for engine in peers[name](given.model, given.threads)]
+    engines += [engine for name in given.peers.split(",") if name for engine in PEERS[name](given.model, given.threads)]
     with tempfile.TemporaryDirectory() as folder:
         limits = Limits(given.threads, folder)
         found = measure(engines, limits, given.repeats, given.quick)
