@@ -39,6 +39,17 @@ public final class Benchmark {
         public var rates: [Double]
     }
 
+    /// What to open one after another so that every replica of a stage is measured once, and the rows of each.
+    public static func turns(of placements: [Placement], _ plan: Plan) -> [(placement: Placement, plan: Plan)] {
+        var (prefills, decodes): (Set<PlacedStage.Key>, Set<PlacedStage.Key>) = ([], [])
+        return placements.compactMap { placement in
+            var rest = plan
+            if !prefills.insert(placement.prefill.key).inserted { rest.prompts = [] }
+            if !decodes.insert(placement.decode.key).inserted { rest.completions = [] }
+            return rest.prompts.isEmpty && rest.completions.isEmpty ? nil : (placement, rest)
+        }
+    }
+
     private let prefill: OpenStage
     private let decode: OpenStage
     private var drawn: UInt64 = 0

@@ -36,9 +36,8 @@ struct AttestMake: ParsableCommand {
             let path = Files.absolute(manifest, against: Files.currentDirectory)
             let before = try Attestation.Attested(path, called: manifest)
             let session = try Session(manifest: manifest)
-            let placement = try session.place()
             var devices: [(name: String, driver: String)] = []
-            for part in placement.prefill.parts + placement.decode.parts where !devices.contains(where: { $0.name == part.device.label }) {
+            for part in try session.parts() {
                 try Device(opening: part.library, label: part.device.label, options: part.device.options).quiesce(nanoseconds: 0)
                 devices.append((part.device.label, part.library.name))
             }

@@ -56,15 +56,16 @@ struct BenchPipeline: ParsableCommand {
     private func measure(_ session: Session, _ plan: Benchmark.Plan) throws -> [Benchmark.Row] {
         let bar = ProgressBar()
         defer { bar.clear() }
-        let benchmark = try Benchmark(
-            opening: try session.place(context: max(1, plan.context), sequences: plan.sequences),
-            progress: { label, fraction in bar.report("readying \(label)", fraction) })
-        let total = plan.depths.count * (plan.prompts.count + plan.completions.count * plan.batches.count)
+        let turns = Benchmark.turns(of: try session.placements(context: max(1, plan.context), sequences: plan.sequences).all, plan)
+        let total = turns.reduce(0) { $0 + plan.depths.count * ($1.plan.prompts.count + $1.plan.completions.count * plan.batches.count) }
         var done = 0
-        return try benchmark.run(plan) { rows in
-            done += 1
-            guard let row = rows.first else { return }
-            bar.report("\(row.kind) \(row.tokens) at depth \(row.depth), batch \(row.batch)", Double(done) / Double(max(1, total)))
+        return try turns.flatMap { placement, plan in
+            let benchmark = try Benchmark(opening: placement, progress: { label, fraction in bar.report("readying \(label)", fraction) })
+            return try benchmark.run(plan) { rows in
+                done += 1
+                guard let row = rows.first else { return }
+                bar.report("\(row.kind) \(row.tokens) at depth \(row.depth), batch \(row.batch)", Double(done) / Double(max(1, total)))
+            }
         }
     }
 

@@ -66,8 +66,7 @@ struct Doctor: ParsableCommand {
     private func opened(_ session: Session?, _ libraries: [DriverLibrary], _ page: inout DoctorPage, _ bar: ProgressBar) throws -> [Device] {
         var wanted: [(label: String, library: DriverLibrary, options: DriverOptions)] = libraries.map { ($0.name, $0, [:]) }
         if let session {
-            let placement = try session.place()
-            wanted = (placement.prefill.parts + placement.decode.parts).map { ($0.device.label, $0.library, $0.device.options) }
+            wanted = try session.parts().map { ($0.device.label, $0.library, $0.device.options) }
         }
         var devices: [Device] = []
         for each in wanted where !devices.contains(where: { $0.label == each.label }) {

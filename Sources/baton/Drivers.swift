@@ -91,9 +91,7 @@ struct Devices: ParsableCommand {
     }
 
     private func devices(of manifest: String) throws -> [DeviceJSON] {
-        let placement = try Session(manifest: manifest).place()
-        var seen: Set<String> = []
-        return (placement.prefill.parts + placement.decode.parts).filter { seen.insert($0.device.label).inserted }.map {
+        try Session(manifest: manifest).parts().map {
             DeviceJSON(device: $0.device.label, driver: $0.library.name, $0.info)
         }
     }

@@ -28,8 +28,9 @@ struct Explain: ParsableCommand {
     func run() throws {
         try Failure.wrapping {
             let session = try Session(manifest: manifest)
-            let placement = try session.place()
-            let explanation = Explanation(of: placement, promptTokens: min(promptTokens, placement.context), routing: session.routing)
+            let placements = try session.placements()
+            let explanation = Explanation(
+                of: placements.first, and: placements.others, promptTokens: min(promptTokens, placements.first.context), routing: session.routing)
             let picture = GraphPicture(session.graph, Self.annotations(explanation, session.graph))
             if dot {
                 Terminal.write(picture.dot)
@@ -39,7 +40,7 @@ struct Explain: ParsableCommand {
                 Terminal.line(ExplanationText(explanation).text)
             }
             if let svg { try Files.write(picture.svg(), to: svg) }
-            if let problem = placement.problems.first { throw Failure(code: 2, problem.words) }
+            if let problem = explanation.problems.first { throw Failure(code: 2, problem) }
         }
     }
 }
@@ -87,15 +88,28 @@ struct ExplanationText {
         for hop in explanation.hops {
             lines.append("hop \(hop.from_device) -> \(hop.to_device) in \(hop.stage), after layer \(hop.after_layer): hidden states, f32, through host memory: \(ByteCount(hop.bytes_per_token)) a token")
         }
-        for handoff in explanation.handoffs {
-            lines.append("handoff \(handoff.from_device) -> \(handoff.to_device), layers \(handoff.layers): \(handoff.conversion), \(handoff.copies) copies\(handoff.staged ? ", converted in host memory" : "")")
-            lines.append("  from \(handoff.from_layout): \(ByteCount(handoff.wire_bytes)); to \(handoff.to_layout): \(ByteCount(handoff.import_bytes))")
+        if explanation.pairs.count > 1 {
+            lines.append("\(explanation.pairs.count) pairs of replicas: a request that is served takes the one that has room and would be quickest, the least busy of those alike")
         }
+        lines += handoffs
         if explanation.handoffs.isEmpty { lines.append("no handoff: both stages are on one device, so KV stays where it is") }
         lines.append("")
         lines.append("for a prompt of \(explanation.prompt_tokens) tokens:")
         for time in explanation.times { lines.append("  \(time.what): \(time.microseconds) us \(time.clock)") }
         lines.append("route: \(explanation.route), \(explanation.route_reason)")
         return lines.joined(separator: "\n")
+    }
+
+    /// Two lines for each conversion; pairs with the same one stand together.
+    private var handoffs: [String] {
+        var names: [String: [String]] = [:]
+        var order: [String] = []
+        for handoff in explanation.handoffs {
+            let what = "layers \(handoff.layers): \(handoff.conversion), \(handoff.copies) copies\(handoff.staged ? ", converted in host memory" : "")\n"
+                + "  from \(handoff.from_layout): \(ByteCount(handoff.wire_bytes)); to \(handoff.to_layout): \(ByteCount(handoff.import_bytes))"
+            if names[what] == nil { order.append(what) }
+            names[what, default: []].append("\(handoff.from_device) -> \(handoff.to_device)")
+        }
+        return order.map { "handoff \((names[$0] ?? []).joined(separator: ", ")), \($0)" }
     }
 }

@@ -40,7 +40,7 @@ struct Serve: AsyncParsableCommand {
     /// How much is taken on at once.
     struct Load: ParsableArguments {
         @Option(help: "Requests that decode in one batch at most.") var maxSequences = 16
-        @Option(help: "Tokens of KV that each stage has room for; by default whole contexts of all sequences, at most 32768.") var kvTokens: Int?
+        @Option(help: "Tokens of KV that each stage, or each replica of it, has room for; by default whole contexts of all sequences, at most 32768.") var kvTokens: Int?
         @Option(help: "Requests that wait at most; one more is refused.") var maxQueued = 256
         @Flag(help: "Admit on the prompt's need alone, and preempt when KV runs out.") var overcommit = false
         @Option(help: "Bytes of a request's body at most.") var maxBodyBytes = 4 << 20
@@ -70,7 +70,7 @@ struct Serve: AsyncParsableCommand {
             let timeline = RequestTimeline()
             let engine = try open(session, timeline)
             var served = try model(session, engine)
-            served.plan = PipelinePlan(engine.placement, routing: session.routing)
+            served.plan = PipelinePlan(engine.placements, routing: session.routing)
             served.timeline = timeline
             let server = try Server(model: served, settings: settings, keys: ring, logger: logger)
             try await server.run { port in Terminal.line("baton: \(name(session)) at \(tlsCert == nil ? "http" : "https")://\(host):\(port)") }
@@ -116,8 +116,8 @@ struct Serve: AsyncParsableCommand {
     private func open(_ session: Session, _ timeline: RequestTimeline) throws -> ServingEngine {
         let bar = ProgressBar()
         defer { bar.clear() }
-        let whole = try session.place(sequences: load.maxSequences, kvTokens: 1).context * load.maxSequences
-        let placement = try session.place(sequences: load.maxSequences, kvTokens: load.kvTokens ?? min(whole, 32_768))
+        let whole = session.context * load.maxSequences
+        let placements = try session.placements(sequences: load.maxSequences, kvTokens: load.kvTokens ?? min(whole, 32_768))
         var settings = ServingEngine.Settings()
         settings.handoff = session.handoff
         settings.schedule.mode = session.routing
@@ -125,7 +125,7 @@ struct Serve: AsyncParsableCommand {
         settings.schedule.maxQueued = load.maxQueued
         settings.schedule.overcommits = load.overcommit
         return try ServingEngine(
-            opening: placement, tokenizer: session.model.tokenizer(), settings: settings, filters: session.hooks(),
+            opening: placements.all, tokenizer: session.model.tokenizer(), settings: settings, filters: session.hooks(),
             progress: { label, fraction in bar.report("readying \(label)", fraction) })
     }
 
@@ -141,6 +141,6 @@ struct Serve: AsyncParsableCommand {
         sampling.seed = standard.seed?.value
         return ServedModel(
             id: name(session), created: Int(time(nil)), tokenizer: tokenizer, template: try? session.model.chatTemplate(tokenizer),
-            context: engine.placement.context, sampling: sampling, hooks: try session.hooks(), engine: engine)
+            context: engine.context, sampling: sampling, hooks: try session.hooks(), engine: engine)
     }
 }

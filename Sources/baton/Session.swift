@@ -39,16 +39,41 @@ struct Session {
         }
     }
 
-    /// Where each stage goes, for `sequences` of `context` tokens (nil: the manifest's) at once. Opens no device.
-    func place(context: Int? = nil, sequences: Int = 1, kvTokens: Int? = nil) throws -> Placement {
-        try Placement(
-            model: model, prefill: devices(of: graph.prefill, "prefill"), decode: devices(of: graph.decode, "decode"),
-            wire: DType(name: graph.handoff.dtype.value.rawValue), context: context ?? graph.manifest.context?.value, sequences: sequences,
-            kvTokens: kvTokens, catalog: catalog)
+    /// One for each pair of replicas.
+    struct Placements {
+        let first: Placement
+        let others: [Placement]
+        var all: [Placement] { [first] + others }
     }
 
-    private func devices(of stage: Graph.Node, _ name: String) -> StageDevices {
-        let devices = stage.devices.map { device in
+    /// Where each stage goes, for `sequences` of `context` tokens (nil: the manifest's) at once. Opens no device.
+    func placements(context: Int? = nil, sequences: Int = 1, kvTokens: Int? = nil) throws -> Placements {
+        let all = try Placement.all(
+            model: model, pairs: graph.pairs.map { (devices(of: $0.prefill, "prefill"), devices(of: $0.decode, "decode")) },
+            wire: DType(name: graph.handoff.dtype.value.rawValue), context: context ?? graph.manifest.context?.value, sequences: sequences,
+            kvTokens: kvTokens, catalog: catalog)
+        guard let first = all.first else { throw Failure(code: 2, "\(graph.manifest.file): has no devices for prefill and decode; write some under devices") }
+        return Placements(first: first, others: Array(all.dropFirst()))
+    }
+
+    /// Where one request alone goes.
+    private func firstPlacement() throws -> Placement {
+        let placements = try placements()
+        if !placements.others.isEmpty, let pair = graph.pairs.first {
+            func names(_ replica: Graph.Replica) -> String { replica.devices.map(\.name.value).joined(separator: "+") }
+            Terminal.note("baton: of the replicas one request takes the first: prefill on \(names(pair.prefill)), decode on \(names(pair.decode)); `baton serve` uses all")
+        }
+        return placements.first
+    }
+
+    /// Every part of every stage, each device once.
+    func parts() throws -> [PlacedPart] {
+        var seen: Set<String> = []
+        return try placements().all.flatMap { $0.prefill.parts + $0.decode.parts }.filter { seen.insert($0.device.label).inserted }
+    }
+
+    private func devices(of replica: Graph.Replica, _ name: String) -> StageDevices {
+        let devices = replica.devices.map { device in
             StageDevices.Named(
                 label: device.name.value,
                 driver: device.driver.value.contains("/") ? Files.absolute(device.driver.value, against: folder) : device.driver.value,
@@ -56,7 +81,7 @@ struct Session {
                 isolation: Isolation(device.isolation))
         }
         var split: [Int]?
-        if case .counts(let counts) = stage.split { split = counts }
+        if case .counts(let counts) = replica.split { split = counts }
         return StageDevices(stage: name, devices: devices, split: split)
     }
 
@@ -77,7 +102,7 @@ struct Session {
         settings.handoff = handoff
         settings.routing = routing
         return try Engine(
-            opening: try place(), tokenizer: tokenizer, settings: settings, filters: try hooks(),
+            opening: try firstPlacement(), tokenizer: tokenizer, settings: settings, filters: try hooks(),
             progress: { label, fraction in bar.report("readying \(label)", fraction) })
     }
 
@@ -85,6 +110,12 @@ struct Session {
         HandoffSettings(
             overlapsLayers: graph.handoff.overlap.value == .layer, checksum: graph.handoff.checksum.value,
             deadline: graph.handoff.deadlineNanoseconds, recomputes: graph.handoff.onFailure.value == .recompute)
+    }
+
+    /// Tokens of one request at most, prompt and completion.
+    var context: Int {
+        let most = model.hyperparameters.contextLength
+        return min(graph.manifest.context?.value ?? most, most)
     }
 
     var routing: Route.Mode { Route.Mode(rawValue: graph.routing.rawValue) ?? .auto }

@@ -3,7 +3,7 @@ import Testing
 
 /// Blocks, their holders, and prefixes that are found again.
 struct BlockLedgerTests {
-    private static func fill(_ ledger: inout BlockLedger, _ tokens: [Int32], maker: UInt8 = 0) -> [UInt32] {
+    private static func fill(_ ledger: inout BlockLedger, _ tokens: [Int32], maker: UInt16 = 0) -> [UInt32] {
         let blocks = ledger.take(ledger.blocks(for: tokens.count)) ?? []
         var tail = BlockLedger.root
         for index in 0..<tokens.count / ledger.blockTokens {
@@ -12,7 +12,7 @@ struct BlockLedgerTests {
         return blocks
     }
 
-    private static func found(_ ledger: BlockLedger, _ tokens: [Int32], maker: UInt8 = 0) -> [UInt32] {
+    private static func found(_ ledger: BlockLedger, _ tokens: [Int32], maker: UInt16 = 0) -> [UInt32] {
         ledger.match(tokens, limit: tokens.count, maker: { _ in maker }).blocks
     }
 

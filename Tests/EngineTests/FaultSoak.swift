@@ -138,7 +138,7 @@ struct FaultSoak {
         }
         await engine.drain()
         tally.heldBlocks += Serving.heldBlocks(engine)
-        let faulty = fault.onDecode ? engine.placement.decode : engine.placement.prefill
+        let faulty = fault.onDecode ? engine.placements[0].decode : engine.placements[0].prefill
         tally.restarts += max(0, (faulty.parts.first?.library.isolated?.starts ?? 1) - 1)
         engine.close()
         let words = fault.parameters.map { "\($0.0)=\($0.1)" }.joined(separator: " ")

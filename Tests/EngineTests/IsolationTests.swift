@@ -110,7 +110,7 @@ struct IsolationTests {
         defer { engine.close() }
         var calm: [[Int32]] = []
         for prompt in prompts { calm.append(try await Serving.answer(engine, Serving.request(prompt, 12)).tokens) }
-        let library = try #require(engine.placement.decode.parts.first?.library)
+        let library = try #require(engine.placements[0].decode.parts.first?.library)
         let answers = prompts.map { prompt in Task { try await Serving.answer(engine, Serving.request(prompt, 12)) } }
         var isEnded = false
         for try await event in engine.generate(Serving.request(prompts[0], 12)) {

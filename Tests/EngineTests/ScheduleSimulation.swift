@@ -161,6 +161,18 @@ struct ScheduleSimulation {
         step(.batchDone(stage: plan.stage, outcomes))
     }
 
+    /// The batch that runs on the stage fails, once there is one.
+    mutating func fail(stage: Int) {
+        for _ in 0..<1000 {
+            if let index = running.firstIndex(where: { $0.stage == stage }) {
+                running.remove(at: index)
+                return step(.batchFailed(stage: stage, EngineError(.driver, "the device is gone"), lost: []))
+            }
+            advance()
+        }
+        wrongs.append("stage \(stage) never runs a batch")
+    }
+
     /// The blocks that hold these tokens.
     private func blocks(_ table: [UInt32], _ tokens: Range<Int>, _ ledger: Int) -> ArraySlice<UInt32> {
         let size = schedule.ledgers[ledger].blockTokens

@@ -3,7 +3,13 @@ import Testing
 
 /// The schedule as a value: no device, no clock, no model.
 struct ScheduleTests {
-    enum Shape: String, CaseIterable, Sendable { case together, apart, adopted, twoToOne }
+    enum Shape: String, CaseIterable, Sendable {
+        case together, apart, adopted, twoToOne, oneToTwo, twoToTwo
+        /// Two devices, each of which does both.
+        case twice
+        /// One prefills for the other, and does both as well.
+        case overlapping
+    }
 
     static func schedule(_ shape: Shape, blocks: Int = 40, sequences: Int = 4, chunk: Int = 16, _ change: (inout Schedule.Settings) -> Void = { _ in }) -> Schedule {
         var settings = Schedule.Settings()
@@ -25,6 +31,24 @@ struct ScheduleTests {
             return Schedule(
                 stages: [stage("p0", 0), stage("decode", 1), stage("p1", 2)],
                 pairs: [.init(prefill: 0, decode: 1, tokenStep: 4), .init(prefill: 2, decode: 1, tokenStep: 4)], ledgers: [ledger, ledger, ledger], settings: settings)
+        case .oneToTwo:
+            return Schedule(
+                stages: [stage("prefill", 0), stage("d0", 1), stage("d1", 2)],
+                pairs: [1, 2].map { .init(prefill: 0, decode: $0, tokenStep: 8, isUniform: false, arithmetic: 0) }, ledgers: [ledger, ledger, ledger],
+                settings: settings)
+        case .twoToTwo:
+            return Schedule(
+                stages: [stage("p0", 0), stage("p1", 1), stage("d0", 2), stage("d1", 3)],
+                pairs: [(0, 2), (0, 3), (1, 2), (1, 3)].map { .init(prefill: $0, decode: $1, tokenStep: 8, isUniform: false, arithmetic: 0) },
+                ledgers: [ledger, ledger, ledger, ledger], settings: settings)
+        case .twice:
+            return Schedule(
+                stages: [stage("a", 0), stage("b", 1)], pairs: [.init(prefill: 0, decode: 0), .init(prefill: 1, decode: 1)], ledgers: [ledger, ledger],
+                settings: settings)
+        case .overlapping:
+            return Schedule(
+                stages: [stage("both", 0), stage("decode", 1)], pairs: [.init(prefill: 0, decode: 0), .init(prefill: 0, decode: 1, tokenStep: 4, isUniform: false)],
+                ledgers: [ledger, ledger], settings: settings)
         }
     }
 
@@ -83,10 +107,10 @@ struct ScheduleTests {
             lost += play.lostCount
         }
         if overcommits { #expect(preempted > 0, "blocks never ran out, so that nothing was tried") }
-        if shape == .apart || shape == .twoToOne { #expect(lost > 0, "no handoff ended before its copies, so that nothing was tried") }
+        if ![.together, .adopted, .twice, .overlapping].contains(shape) { #expect(lost > 0, "no handoff ended before its copies, so that nothing was tried") }
     }
 
-    @Test("when devices are lost with their KV and opened anew, every request ends as if nothing had been, and none reads KV that was lost", arguments: [Shape.together, .apart, .twoToOne], [false, true])
+    @Test("when devices are lost with their KV and opened anew, every request ends as if nothing had been, and none reads KV that was lost", arguments: Shape.allCases.filter { $0 != .adopted }, [false, true])
     func losses(shape: Shape, overcommits: Bool) {
         var preempted = 0
         for seed in 0..<12 as Range<UInt64> {
@@ -103,7 +127,7 @@ struct ScheduleTests {
         #expect(preempted > 0, "nothing was lost, so that nothing was tried")
     }
 
-    @Test("a device that is lost while KV goes to it is opened anew though it runs nothing: every request ends, and none that came to no harm fails", arguments: [Shape.apart, .twoToOne], [false, true])
+    @Test("a device that is lost while KV goes to it is opened anew though it runs nothing: every request ends, and none that came to no harm fails", arguments: [Shape.apart, .twoToOne, .oneToTwo, .twoToTwo, .overlapping], [false, true])
     func vanishings(shape: Shape, recomputes: Bool) {
         var failed = 0
         for seed in 0..<16 as Range<UInt64> {

@@ -31,12 +31,23 @@ enum Serving {
         _ prefill: StageDevices.Named, _ decode: StageDevices.Named, sequences: Int = 16, kvTokens: Int? = nil,
         _ change: (inout ServingEngine.Settings) -> Void = { _ in }
     ) throws -> ServingEngine {
-        let placement = try placement(prefill, decode, sequences: sequences, kvTokens: kvTokens)
+        try open([placement(prefill, decode, sequences: sequences, kvTokens: kvTokens)], change)
+    }
+
+    /// Each pair a way of its own.
+    static func open(
+        _ pairs: [(StageDevices.Named, StageDevices.Named)], sequences: Int = 16, _ change: (inout ServingEngine.Settings) -> Void = { _ in }
+    ) throws -> ServingEngine {
+        let stages = pairs.map { (StageDevices(stage: "prefill", devices: [$0]), StageDevices(stage: "decode", devices: [$1])) }
+        return try open(Placement.all(model: TestModel.open(), pairs: stages, context: 512, sequences: sequences, catalog: TestDrivers.catalog()), change)
+    }
+
+    private static func open(_ placements: [Placement], _ change: (inout ServingEngine.Settings) -> Void) throws -> ServingEngine {
         var settings = ServingEngine.Settings()
         settings.handoff = HandoffSettings(deadline: 30_000_000_000)
         change(&settings)
-        guard let file = placement.model.file else { throw EngineError(.usage, "no weights") }
-        return try ServingEngine(opening: placement, tokenizer: TestModel.tokenizer(file), settings: settings)
+        guard let file = placements.first?.model.file else { throw EngineError(.usage, "no weights") }
+        return try ServingEngine(opening: placements, tokenizer: TestModel.tokenizer(file), settings: settings)
     }
 
     static func request(_ prompt: [Int32], _ maxTokens: Int, mode: Route.Mode? = nil) -> GenerationRequest {

@@ -24,6 +24,23 @@ struct GraphErrorTests {
         refuses(two("stages:\n  prefill: trn\n  decode: {device: wse, split: [15, 15]}"), .badValue, at: "8:32", "in 2", "1 device")
     }
 
+    @Test("replicas that share a device, lack one, or stand beside a device of the stage are refused")
+    func replicas() {
+        refuses(four("decode: {replicas: [a, b, {devices: [c, a]}]}"), .badValue, at: "4:50", "\"a\" is in two replicas of stage decode")
+        refuses(four("decode: {replicas: [a, {split: layers}]}"), .missingKey, at: "4:33", "replica 2 of stage decode has no \"device\"")
+        refuses(four("decode: {replicas: [a, b], device: c}"), .badValue, at: "4:37", "both replicas and device")
+        refuses(four("decode: {replicas: [a, b], split: layers}"), .badValue, at: "4:37", "both replicas and split")
+        refuses(four("decode: {replicas: []}"), .badValue, at: "4:29", "list 1 to 16")
+        refuses(four("decode: {replicas: 2}"), .wrongType, at: "4:29", "a list of replicas", "\"2\" stands here")
+        refuses(four("decode: {replicas: {device: a}}"), .wrongType, at: "4:29", "a list of replicas")
+        refuses(four("decode: {replicas: [[a]]}"), .wrongType, at: "4:30", "replica 1 of stage decode")
+        refuses(four("decode: {replicas: [a, {divice: b}]}"), .unknownKey, at: "4:34", "did you mean \"device\"?")
+        refuses(four("decode: {replicas: [a, e]}, prefill: a"), .unknownName, at: "4:33", "\"e\" is not declared")
+        refuses(four("decode: {replicas: [a, {device: b, split: [1, 2]}]}, prefill: a"), .badValue, at: "4:52", "in 2", "1 device")
+        refuses(four("sample: {replicas: [a]}"), .unknownKey, at: "4:19", "it runs on the host")
+        refuses(four("prefill: {replicas: [a, b]}, decode: {replicas: [a, b]}") + "routing: disaggregated", .graph, at: "5:10", "both on a, b")
+    }
+
     @Test("disaggregated routing on one device is refused")
     func disaggregatedOnOne() {
         refuses(small("routing: {mode: disaggregated}"), .graph, at: "4:17", "both on host")

@@ -125,6 +125,7 @@ struct HostileManifestTests {
     func fuzz() {
         let seeds = [
             PictureTests.guards, two("stages: {prefill: trn, decode: {devices: [wse, trn], split: [10, 20]}}\nhandoff: {deadline: 2s}\n"),
+            four("prefill: {replicas: [a, b]}, decode: {replicas: [c, {devices: [a, d], split: [10, 20]}]}"),
             "{\"baton\": 1, \"model\": \"m\", \"devices\": {\"h\": {\"driver\": \"cpu\", \"options\": {\"a\": 1}}}, \"sampling\": {\"top_p\": 0.5}}",
         ]
         var random = SplitMix(state: 20)

@@ -60,9 +60,34 @@ struct ManifestTests {
     @Test("layers are split over devices, evenly or as written")
     func split() throws {
         let even = try graph(ofExample: "split.yaml")
-        #expect(even.decode.devices.map(\.name.value) == ["wse0", "wse1"] && even.decode.split == .layers)
+        #expect(even.decode.devices.map(\.name.value) == ["wse0", "wse1"] && even.decode.replicas.map(\.split) == [.layers])
         let written = try graph(two("stages: {prefill: trn, decode: {devices: [wse, trn], split: [10, 20]}}"))
-        #expect(written.decode.split == .counts([10, 20]) && written.mode == .disaggregated)
+        #expect(written.decode.replicas.map(\.split) == [.counts([10, 20])] && written.mode == .disaggregated)
+    }
+
+    private static func names(_ replica: Graph.Replica) -> String { replica.devices.map(\.name.value).joined(separator: "+") }
+    private static func ways(_ graph: Graph) -> [String] { graph.pairs.map { "\(names($0.prefill)) \(names($0.decode))" } }
+
+    @Test("every replica of prefill is paired with every one of decode; a replica may be split, and may be in both stages")
+    func replicas() throws {
+        let example = try graph(ofExample: "replicas.yaml")
+        #expect(example.mode == .disaggregated && example.warnings.isEmpty)
+        #expect(Self.ways(example) == ["trn0 wse0", "trn0 wse1", "trn1 wse0", "trn1 wse1"])
+        let split = try graph(four("prefill: {replicas: [{device: a}]}, decode: {replicas: [b, {devices: [c, d], split: [10, 20]}]}"))
+        #expect(Self.ways(split) == ["a b", "a c+d"])
+        #expect(split.decode.replicas.map(\.split) == [.layers, .counts([10, 20])])
+        #expect(split.decode.devices.map(\.name.value) == ["b", "c", "d"])
+        let shared = try graph(four("prefill: {replicas: [a, b]}, decode: {replicas: [a, c, d]}"))
+        #expect(Self.ways(shared) == ["a a", "a c", "a d", "b a", "b c", "b d"] && shared.mode == .disaggregated)
+    }
+
+    @Test("where both stages have the same replicas, or routing is aggregated, a request stays on one")
+    func replicasTogether() throws {
+        let same = try graph(four("prefill: {replicas: [a, b, c, d]}, decode: {replicas: [a, b, c, d]}"))
+        #expect(same.mode == .aggregated && Self.ways(same) == ["a a", "b b", "c c", "d d"])
+        let routed = try graph(four("decode: {replicas: [a, b]}") + "routing: aggregated\n")
+        #expect(routed.mode == .aggregated && Self.ways(routed) == ["a a", "b b"])
+        #expect(try Self.ways(graph(small("stages: {decode: {replicas: [host]}}"))) == ["host host"])
     }
 
     @Test("a device that no stage names is a warning")

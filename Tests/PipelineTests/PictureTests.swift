@@ -29,7 +29,7 @@ struct PictureTests {
     }()
 
     private func pictures() throws -> [GraphPicture] {
-        try ["disaggregated", "aggregated", "split", "foreign"].map { GraphPicture(try graph(ofExample: "\($0).yaml")) }
+        try ["disaggregated", "aggregated", "split", "replicas", "foreign"].map { GraphPicture(try graph(ofExample: "\($0).yaml")) }
             + [Self.annotated, GraphPicture(graph(Self.guards))]
     }
 
@@ -88,6 +88,14 @@ struct PictureTests {
         #expect(picture.dot.contains("wse0: cs3\\nfirst\\nhalf\\nwse1: cs3\\nsecond"))
     }
 
+    @Test("a stage with replicas says how many, and which of them are split")
+    func replicas() throws {
+        let picture = GraphPicture(try graph(four("prefill: a, decode: {replicas: [b, {devices: [c, d]}]}")))
+        #expect(picture.lines(of: picture.graph.decode) == ["2 replicas", "c+d: layers split"])
+        #expect(PictureLayout(picture).lanes.last?.captions.map(\.text) == ["b: cpu", "c: cpu", "d: cpu"])
+        #expect(picture.dot.contains("2 replicas\\nc+d: layers split"))
+    }
+
     @Test("annotations are in both forms, escaped")
     func annotations() throws {
         let graph = try graph(small(""))
@@ -110,7 +118,7 @@ struct PictureTests {
     @Test("pictures can be written to a folder")
     func written() throws {
         guard let folder = getenv("BATON_PICTURES").map({ String(cString: $0) }) else { return }
-        for name in ["disaggregated", "aggregated", "split", "foreign"] {
+        for name in ["disaggregated", "aggregated", "split", "replicas", "foreign"] {
             try write(GraphPicture(graph(ofExample: "\(name).yaml")), "\(folder)/\(name)")
         }
         try write(Self.annotated, "\(folder)/annotated")

@@ -42,6 +42,7 @@ struct SchemaTests {
         }
         #expect(keys(try value("$defs", "hostStage", "properties")) == ManifestKeys.stage(.sample))
         #expect(keys(try value("$defs", "deviceStage", "properties")) == ManifestKeys.stage(.decode))
+        #expect(keys(try value("$defs", "replica", "properties")) == ManifestKeys.replica)
         #expect(keys(try value("$defs", "foreignStage", "properties")) == ManifestKeys.stage(.foreign))
         guard case .list(let forms) = try value("$defs", "device", "anyOf").content, case .mapping(let full)? = forms.last?.content,
             case .list(let routes) = try value("properties", "routing", "anyOf").content, case .mapping(let route)? = routes.last?.content

@@ -42,5 +42,8 @@ func refuses(
 /// The smallest manifest and `more`, which begins on line 4.
 func small(_ more: String) -> String { "baton: 1\nmodel: m\ndevices: {host: cpu}\n" + more }
 
+/// Four devices a, b, c and d, and stages, which stand on line 4.
+func four(_ stages: String) -> String { "baton: 1\nmodel: m\ndevices: {a: cpu, b: cpu, c: cpu, d: cpu}\nstages: {\(stages)}\n" }
+
 /// Two devices, and `more`, which begins on line 6.
 func two(_ more: String) -> String { "baton: 1\nmodel: m\ndevices:\n  trn: {driver: trainium3}\n  wse: {driver: cs3}\n" + more }

@@ -152,7 +152,7 @@ struct FaultProofTests {
                 return try await group.reduce(0) { $0 + ($1 ? 1 : 0) }
             }
             if recomputes, place != .decode { #expect(right == 8) } else if !place.isDeath { #expect(right < 8) }
-            let starts = (engine.placement.prefill.parts + engine.placement.decode.parts).compactMap { $0.library.isolated?.starts }
+            let starts = (engine.placements[0].prefill.parts + engine.placements[0].decode.parts).compactMap { $0.library.isolated?.starts }
             #expect(starts == (place.isDeath ? [2] : []))
             if place == .prefill {
                 let strict = try await server.post("/v1/completions", Self.body("Hi", streams: false), ["x-baton-route-mode": "require_disaggregated"])

@@ -44,7 +44,7 @@ struct ModelTests {
     }
 
     static func model(_ engine: ServingEngine) throws -> ServedModel {
-        let source = try engine.placement.model.file?.stringIfPresent("tokenizer.chat_template") ?? ""
+        let source = try engine.placements[0].model.file?.stringIfPresent("tokenizer.chat_template") ?? ""
         return ServedModel(
             id: "smol", created: 1, tokenizer: engine.tokenizer, template: try ChatTemplate(source: source, bos: "<|im_start|>", eos: "<|im_end|>"),
             context: 512, engine: engine)

@@ -38,8 +38,9 @@ struct ObservingTests {
     @Test("an engine's metrics are all said: pools, devices, histograms that add up")
     func servingMetrics() {
         var metrics = ServingMetrics()
-        metrics.kv = [.init(stage: "prefill+decode", blockTokens: 16, total: 10, used: 3, cached: 2, quarantined: 1)]
+        metrics.kv = [.init(stage: "prefill+decode", device: "wse0+wse1", blockTokens: 16, total: 10, used: 3, cached: 2, quarantined: 1)]
         metrics.busy = [.init(device: "a\"b", wallNanoseconds: 500_000_000, modelledNanoseconds: 7_000_000, batches: 2)]
+        metrics.routed = [.init(route: .disaggregated, prefill: "trn", decode: "wse0+wse1", count: 5)]
         metrics.uptime = 1_000_000_000
         metrics.phases = [.handoff: 2]
         metrics.cancelledIn = [.prefill: 4]
@@ -47,7 +48,8 @@ struct ObservingTests {
         var text = PrometheusText()
         metrics.write(to: &text)
         for line in [
-            #"baton_kv_blocks{stage="prefill+decode",state="used"} 3"#, #"baton_device_busy_share{device="a\"b"} 0.5"#,
+            #"baton_kv_blocks{stage="prefill+decode",device="wse0+wse1",state="used"} 3"#,
+            #"baton_route_decisions_total{route="disaggregated",prefill="trn",decode="wse0+wse1"} 5"#, #"baton_device_busy_share{device="a\"b"} 0.5"#,
             #"baton_device_modelled_busy_seconds_total{device="a\"b"} 0.007"#, #"baton_inter_token_seconds_bucket{le="0.001"} 1"#,
             #"baton_requests{phase="handoff"} 2"#, #"baton_requests{phase="decode"} 0"#, #"baton_cancellations_total{phase="prefill"} 4"#,
             #"baton_inter_token_seconds_bucket{le="60"} 2"#, #"baton_inter_token_seconds_bucket{le="+Inf"} 3"#, "baton_inter_token_seconds_count 3",

@@ -30,7 +30,11 @@ final class ScriptedEngine: Generating {
     /// Requests that have not ended; requests whose reader went away.
     var active: Int { state.withLock { $0.active } }
     var cancelled: Int { state.withLock { $0.cancelled } }
-    var metrics: ServingMetrics { ServingMetrics() }
+    var metrics: ServingMetrics {
+        var metrics = ServingMetrics()
+        metrics.routed = [.init(route: .aggregated, prefill: "script", decode: "script", count: 0)]
+        return metrics
+    }
 
     /// Lets all go on that wait, and all that will come.
     func release() {

@@ -42,8 +42,29 @@ public struct PlacedStage: Sendable {
         self.parts = parts
     }
 
+    /// As "wse0+wse1".
+    var labels: String { parts.map(\.device.label).joined(separator: "+") }
+
     /// `count` rounded down to whole blocks, if it has one.
     private static func wholeBlocks(_ count: Int, _ tokens: Int) -> Int { count >= tokens ? count / tokens * tokens : count }
+}
+
+extension PlacedStage {
+    /// Which devices a stage is on, and which layers each has.
+    struct Key: Hashable, Sendable {
+        var parts: [Part]
+        struct Part: Hashable, Sendable {
+            var device: String
+            var layers: Range<Int>
+        }
+    }
+    var key: Key { Key(parts: parts.map { Key.Part(device: $0.device.label, layers: $0.layers) }) }
+
+    /// Each stage once, by its devices.
+    public static func distinct(_ stages: [PlacedStage]) -> [PlacedStage] {
+        var seen: Set<Key> = []
+        return stages.filter { seen.insert($0.key).inserted }
+    }
 }
 
 /// The layers of a stage that one device holds.

@@ -29,22 +29,37 @@ public struct Placement: Sendable {
         model: ModelFile, prefill: StageDevices, decode: StageDevices, wire: DType? = nil, context: Int? = nil,
         sequences: Int = 1, kvTokens: Int? = nil, catalog: DriverCatalog
     ) throws(EngineError) {
-        let length = min(context ?? model.hyperparameters.contextLength, model.hyperparameters.contextLength)
+        var placed = PlacedStages(model: model, context: context, sequences: sequences, kvTokens: kvTokens, catalog: catalog)
+        try self.init(prefill, decode, wire, &placed)
+    }
+
+    /// Several ways for the requests of one model, in their order; each stage is placed once.
+    public static func all(
+        model: ModelFile, pairs: [(prefill: StageDevices, decode: StageDevices)], wire: DType? = nil, context: Int? = nil, sequences: Int = 1,
+        kvTokens: Int? = nil, catalog: DriverCatalog
+    ) throws(EngineError) -> [Placement] {
+        var placed = PlacedStages(model: model, context: context, sequences: sequences, kvTokens: kvTokens, catalog: catalog)
+        var all: [Placement] = []
+        for pair in pairs { all.append(try Placement(pair.prefill, pair.decode, wire, &placed)) }
+        return all
+    }
+
+    private init(_ prefill: StageDevices, _ decode: StageDevices, _ wire: DType?, _ placed: inout PlacedStages) throws(EngineError) {
         let same = prefill.devices == decode.devices && prefill.split == decode.split
-        var stages = [try PlacedStage(decode, model, context: length, sequences: sequences, kvTokens: kvTokens, catalog)]
-        stages.append(same ? stages[0] : try PlacedStage(prefill, model, context: length, sequences: sequences, kvTokens: kvTokens, catalog))
-        self.model = model
-        self.decode = stages[0]
-        self.prefill = stages[1]
-        self.context = length
+        let target = try placed.stage(decode)
+        let source = same ? target : try placed.stage(prefill)
+        model = placed.model
+        self.decode = target
+        self.prefill = source
+        context = placed.context
         var problems: [EngineError] = []
         do throws(EngineError) {
-            handoffs = same ? [] : try Self.links(stages[1], stages[0], wire)
+            handoffs = same ? [] : try Self.links(source, target, wire)
         } catch {
             handoffs = []
             problems.append(error)
         }
-        for part in (same ? [] : stages[1].parts) + stages[0].parts { problems += part.problem.map { [$0] } ?? [] }
+        for part in (same ? [] : source.parts) + target.parts { problems += part.problem.map { [$0] } ?? [] }
         self.problems = problems
     }
 
@@ -62,6 +77,29 @@ public struct Placement: Sendable {
     }
 
     private static func divisor(_ a: Int, _ b: Int) -> Int { b == 0 ? a : divisor(b, a % b) }
+}
+
+/// The stages of several placements, each placed when it is first asked for.
+private struct PlacedStages {
+    let model: ModelFile
+    let context: Int
+    private let sequences: Int
+    private let kvTokens: Int?
+    private let catalog: DriverCatalog
+    private var stages: [StageDevices: PlacedStage] = [:]
+
+    init(model: ModelFile, context: Int?, sequences: Int, kvTokens: Int?, catalog: DriverCatalog) {
+        self.model = model
+        self.context = min(context ?? model.hyperparameters.contextLength, model.hyperparameters.contextLength)
+        (self.sequences, self.kvTokens, self.catalog) = (sequences, kvTokens, catalog)
+    }
+
+    mutating func stage(_ devices: StageDevices) throws(EngineError) -> PlacedStage {
+        if let there = stages[devices] { return there }
+        let placed = try PlacedStage(devices, model, context: context, sequences: sequences, kvTokens: kvTokens, catalog)
+        stages[devices] = placed
+        return placed
+    }
 }
 
 /// A way that KV takes from one part of prefill to one part of decode.

@@ -11,7 +11,7 @@ public struct BlockLedger: Sendable {
         /// The number of the block's predecessor in its chain, or of the chain's root.
         var parent: UInt64
         var tokens: [Int32]
-        var maker: UInt8
+        var maker: UInt16
     }
     /// The chain that content without a predecessor follows.
     static let root: UInt64 = 0
@@ -61,7 +61,7 @@ public struct BlockLedger: Sendable {
     }
 
     /// The longest chain of known blocks that begins `tokens`, of at most `limit` tokens.
-    func match(_ tokens: [Int32], limit: Int, maker: (Int) -> UInt8) -> Match {
+    func match(_ tokens: [Int32], limit: Int, maker: (Int) -> UInt16) -> Match {
         var match = Match()
         var start = 0
         while start + blockTokens <= limit {
@@ -136,7 +136,7 @@ public struct BlockLedger: Sendable {
 
     /// Says what a held block contains; gives the number that its successor follows. Where another block is known to contain the
     /// same, that one stays known and this one goes when it is let go.
-    mutating func record(_ block: UInt32, parent: UInt64, tokens: ArraySlice<Int32>, maker: UInt8) -> UInt64 {
+    mutating func record(_ block: UInt32, parent: UInt64, tokens: ArraySlice<Int32>, maker: UInt16) -> UInt64 {
         let content = Content(parent: parent, tokens: Array(tokens), maker: maker)
         if let there = known[content], let number = blocks[Int(there)].number { return number }
         let number = nextNumber

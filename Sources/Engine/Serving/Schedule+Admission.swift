@@ -100,22 +100,33 @@ extension Schedule {
             .usage, "never_fits: \(sequence.promptCount) prompt and \(sequence.arrival.maxTokens) completion tokens need \(ledger.blocks(for: sequence.need)) KV blocks of \(ledger.blockTokens) tokens, there are \(ledger.usableCount); shorten the request")
     }
 
-    /// Of several device pairs the one with room, then the quickest, then the one with fewest requests.
+    /// Of the ways of one kind that are open to it; decode devices that rest or where it failed are, where there are no others.
     private func best(_ sequence: Sequence, _ route: Route) -> Candidate? {
-        var best: Candidate?
-        for (index, pair) in pairs.enumerated() {
-            if route == .disaggregated, pair.prefill == pair.decode || failedUntil[pair.prefill] > now { continue }
-            let found = candidate(sequence, index, route)
-            if let there = best, !isBetter(found, there) { continue }
-            best = found
+        let spares = decodeStages.contains { isOpen($0, to: sequence) }
+        let open = (route == .aggregated ? firstPairs : Array(pairs.indices)).filter { index in
+            let pair = pairs[index]
+            if spares, !isOpen(pair.decode, to: sequence) { return false }
+            return route == .aggregated || pair.prefill != pair.decode && isOpen(pair.prefill, to: sequence)
         }
-        return best
+        return choice(open.map { candidate(sequence, $0, route) })
     }
 
-    private func isBetter(_ a: Candidate, _ b: Candidate) -> Bool {
-        if a.hasRoom != b.hasRoom { return a.hasRoom }
-        if let x = a.way.cost, let y = b.way.cost, x.clock == y.clock, x.sum != y.sum { return x.sum < y.sum }
-        return load(a) < load(b)
+    /// Of several the ones that can ever hold the request, then those with room now, then those at most a fifth slower than the quickest;
+    /// of these the one with the fewest requests, then the quickest.
+    private func choice(_ all: [Candidate]) -> Candidate? {
+        guard all.count > 1 else { return all.first }
+        var left = preferred(preferred(all) { !$0.neverFits }, \.hasRoom)
+        let costs = left.compactMap(\.way.cost)
+        if costs.count == left.count, Set(costs.map(\.clock)).count == 1, let least = costs.map(\.sum).min() {
+            left.removeAll { ($0.way.cost?.sum ?? 0) > least &+ least / 5 }
+        }
+        return left.min { (load($0), $0.way.cost?.sum ?? 0) < (load($1), $1.way.cost?.sum ?? 0) }
+    }
+
+    /// Those that are so, or all where none is.
+    private func preferred(_ all: [Candidate], _ isSo: (Candidate) -> Bool) -> [Candidate] {
+        let some = all.filter(isSo)
+        return some.isEmpty ? all : some
     }
 
     private func load(_ candidate: Candidate) -> Int {
@@ -231,10 +242,28 @@ extension Schedule {
         if !sequence.ranBefore {
             counts.promptTokens += sequence.promptCount
             counts.cachedTokens += cached
-            if chosen.route == .disaggregated { counts.disaggregated += 1 } else { counts.aggregated += 1 }
+            counts.add(chosen.route, pair: chosen.pair)
         }
+        let reason = pairs.count == 1 ? reason : "\(reason); \(places(chosen))"
         actions.append(
             .admitted(
                 sequence.id, Admission(route: chosen.route, reason: reason, pair: chosen.pair, cachedTokens: cached, isResumed: sequence.ranBefore)))
+    }
+
+    /// How many requests went each way.
+    var routed: [ServingMetrics.Routed] {
+        let apart = pairs.enumerated().filter { $1.prefill != $1.decode }.map { index, pair in
+            ServingMetrics.Routed(
+                route: .disaggregated, prefill: stages[pair.prefill].devices, decode: stages[pair.decode].devices, count: counts.disaggregated[index] ?? 0)
+        }
+        return apart + firstPairs.map { index in
+            let device = stages[pairs[index].decode].devices
+            return ServingMetrics.Routed(route: .aggregated, prefill: device, decode: device, count: counts.aggregated[index] ?? 0)
+        }
+    }
+
+    private func places(_ chosen: Candidate) -> String {
+        let (prefill, decode) = (stages[pairs[chosen.pair].prefill].devices, stages[pairs[chosen.pair].decode].devices)
+        return chosen.route == .aggregated ? "prefill and decode on \(decode)" : "prefill on \(prefill), decode on \(decode)"
     }
 }

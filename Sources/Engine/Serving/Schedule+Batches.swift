@@ -166,12 +166,12 @@ extension Schedule {
         sequences[id]?[keyPath: path] = side
     }
 
-    /// Whose arithmetic makes the blocks of a request in a ledger: 0 for the ledger's own device, else the pair that handed them over.
-    func maker(_ index: Int, _ route: Route, promptCount: Int, _ ledger: Int) -> @Sendable (Int) -> UInt8 {
+    /// Whose arithmetic makes the blocks of a request in a ledger: 0 for the ledger's own device, else the first pair of those that hand over the same values.
+    func maker(_ index: Int, _ route: Route, promptCount: Int, _ ledger: Int) -> @Sendable (Int) -> UInt16 {
         let pair = pairs[index]
         let size = ledgers[ledger].blockTokens
         let isOwn = route == .aggregated || pair.isUniform || ledger != stages[pair.decode].ledger
-        let handed = UInt8(truncatingIfNeeded: index + 1)
+        let handed = UInt16(truncatingIfNeeded: (pair.arithmetic ?? index) + 1)
         return { block in isOwn || (block + 1) * size > promptCount ? 0 : handed }
     }
 
@@ -186,8 +186,15 @@ extension Schedule {
             sequences[item.id]?.isInFlight = false
             sequences[item.id]?.hasHandoff = false
             if lost.contains(item.id) { quarantine(item.id) }
-            if sequence.phase == .prefilling { fallBack(item.id, error) } else { conclude(item.id, .failed(error)) }
+            if sequence.phase == .prefilling { fallBack(item.id, error) } else { goOn(item.id, after: error, at: stage) }
         }
+    }
+
+    /// With all that it has made, at another decode device where there is one that does not rest; a request that fails on all of them ends.
+    private mutating func goOn(_ id: ID, after error: EngineError, at stage: Int) {
+        sequences[id]?.failedAt.insert(stage)
+        guard let sequence = sequences[id] else { return }
+        if decodeStages.contains(where: { isOpen($0, to: sequence) }) { recompute(id, error) } else { conclude(id, .failed(error)) }
     }
 
     mutating func handedOver(_ id: ID, _ exposed: UInt64) {

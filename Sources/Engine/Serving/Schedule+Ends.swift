@@ -83,16 +83,23 @@ extension Schedule {
         actions.append(.preempted(id))
     }
 
-    /// Prefill failed or its KV did not arrive: it is done again where decode is, or the request ends.
+    /// Prefill failed or its KV did not arrive: it is done again, by another prefill device where there is one that does not rest, else where
+    /// decode is; or the request ends.
     mutating func fallBack(_ id: ID, _ error: EngineError) {
+        guard let there = sequences[id] else { return }
+        if there.doom != nil { return conclude(id, .cancelled) }
+        sequences[id]?.failedAt.insert(pairs[there.pair].prefill)
         guard let sequence = sequences[id] else { return }
-        if sequence.doom != nil { return conclude(id, .cancelled) }
-        guard settings.recomputes, !sequence.arrival.requiresDisaggregated else { return conclude(id, .failed(error)) }
+        let isElsewhere = pairs.contains { $0.prefill != $0.decode && isOpen($0.prefill, to: sequence) }
+        guard settings.recomputes, isElsewhere || !sequence.arrival.requiresDisaggregated else { return conclude(id, .failed(error)) }
         if sequence.madeByPrefill { sequences[id]?.tokens.removeLast() }
         sequences[id]?.madeByPrefill = false
-        sequences[id]?.forced = .aggregated
+        if !isElsewhere { sequences[id]?.forced = .aggregated }
         requeue(id)
         counts.recomputed += 1
         actions.append(.recomputed(id, error))
     }
+
+    /// It does not rest after a failure, and the request has not failed there.
+    func isOpen(_ stage: Int, to sequence: Sequence) -> Bool { failedUntil[stage] <= now && !sequence.failedAt.contains(stage) }
 }

@@ -36,6 +36,8 @@ public struct Schedule: Sendable {
     /// Where batches run. Stages over one pool of blocks share a ledger.
     public struct Stage: Sendable {
         public var name: String
+        /// Its devices, as "wse0+wse1".
+        public var devices: String
         public var ledger: Int
         /// Tokens and sequences of one batch at most.
         public var maxTokens: Int
@@ -43,8 +45,8 @@ public struct Schedule: Sendable {
         /// What prefill takes; nil when the driver gives no costs.
         public var prefillCost: CostCurve?
 
-        public init(name: String, ledger: Int, maxTokens: Int, maxSequences: Int, prefillCost: CostCurve? = nil) {
-            (self.name, self.ledger, self.maxTokens, self.maxSequences) = (name, ledger, max(1, maxTokens), max(1, maxSequences))
+        public init(name: String, devices: String = "", ledger: Int, maxTokens: Int, maxSequences: Int, prefillCost: CostCurve? = nil) {
+            (self.name, self.devices, self.ledger, self.maxTokens, self.maxSequences) = (name, devices, ledger, max(1, maxTokens), max(1, maxSequences))
             self.prefillCost = prefillCost
         }
     }
@@ -58,10 +60,12 @@ public struct Schedule: Sendable {
         /// Both compute the same numbers, so that KV of either stands for the other's.
         public var isUniform: Bool
         public var importCost: CostCurve?
+        /// Pairs of one number hand over KV of the same values for the same tokens; nil where no other pair does.
+        public var arithmetic: Int?
 
-        public init(prefill: Int, decode: Int, tokenStep: Int = 1, isUniform: Bool = true, importCost: CostCurve? = nil) {
+        public init(prefill: Int, decode: Int, tokenStep: Int = 1, isUniform: Bool = true, importCost: CostCurve? = nil, arithmetic: Int? = nil) {
             (self.prefill, self.decode, self.tokenStep, self.isUniform) = (prefill, decode, max(1, tokenStep), isUniform)
-            self.importCost = importCost
+            (self.importCost, self.arithmetic) = (importCost, arithmetic)
         }
     }
 
@@ -231,6 +235,8 @@ public struct Schedule: Sendable {
         var lostThere: EngineError?
         /// It was preempted: next time its whole need is reserved.
         var wasPreempted = false
+        /// Stages where it failed, which it goes back to only where there is no other.
+        var failedAt: Set<Int> = []
 
         var id: ID { arrival.id }
         var need: Int { arrival.prompt.count + arrival.maxTokens }
@@ -243,6 +249,9 @@ public struct Schedule: Sendable {
     public let settings: Settings
     public let stages: [Stage]
     public let pairs: [Pair]
+    /// The first pair of each stage that decodes, which stands for the aggregated way there; those stages.
+    let firstPairs: [Int]
+    let decodeStages: [Int]
     public internal(set) var ledgers: [BlockLedger]
     var sequences: [ID: Sequence] = [:]
     var queue = FairQueue()
@@ -275,19 +284,26 @@ public struct Schedule: Sendable {
 
     public struct Counts: Sendable, Hashable {
         public var refused = 0
-        public var disaggregated = 0
-        public var aggregated = 0
+        /// By number of the pair; aggregated by the first pair that decodes there.
+        public private(set) var disaggregated: [Int: Int] = [:]
+        public private(set) var aggregated: [Int: Int] = [:]
         public var preempted = 0
         public var recomputed = 0
         /// Prompt tokens of admitted requests, and those of them whose KV was there.
         public var promptTokens = 0
         public var cachedTokens = 0
+
+        mutating func add(_ route: Route, pair: Int) {
+            if route == .disaggregated { disaggregated[pair, default: 0] += 1 } else { aggregated[pair, default: 0] += 1 }
+        }
     }
 
     public init(stages: [Stage], pairs: [Pair], ledgers: [BlockLedger], settings: Settings = Settings()) {
         self.settings = settings
         self.stages = stages
         self.pairs = pairs
+        firstPairs = pairs.indices.filter { index in !pairs[..<index].contains { $0.decode == pairs[index].decode } }
+        decodeStages = firstPairs.map { pairs[$0].decode }
         self.ledgers = ledgers
         members = stages.map { _ in [] }
         running = stages.map { _ in nil }

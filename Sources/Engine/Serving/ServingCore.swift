@@ -21,8 +21,8 @@ final class ServingCore: @unchecked Sendable {
     private var counted = ServingMetrics()
     private var waiters: [CheckedContinuation<Void, Never>] = []
     private let opened = WallClock.now
-    /// Names of the stages over each ledger.
-    private let ledgerNames: [String]
+    /// The stages over each ledger, and their devices.
+    private let ledgerNames: [(stage: String, device: String)]
     let observe: (@Sendable (ServingObservation) -> Void)?
 
     init(_ schedule: Schedule, observe: (@Sendable (ServingObservation) -> Void)?) {
@@ -31,7 +31,8 @@ final class ServingCore: @unchecked Sendable {
         commands = schedule.stages.map { _ in [] }
         threads = schedule.stages.count
         ledgerNames = schedule.ledgers.indices.map { index in
-            schedule.stages.filter { $0.ledger == index }.map(\.name).joined(separator: "+")
+            let over = schedule.stages.filter { $0.ledger == index }
+            return (over.map(\.name).joined(separator: "+"), over.map(\.devices).joined(separator: "+"))
         }
     }
 
@@ -249,12 +250,13 @@ final class ServingCore: @unchecked Sendable {
         metrics.isDraining = schedule.isDraining
         metrics.retryAfter = schedule.retryAfter
         metrics.prefixHitTokens = schedule.counts.cachedTokens
-        metrics.routedDisaggregated = schedule.counts.disaggregated
-        metrics.routedAggregated = schedule.counts.aggregated
+        metrics.routed = schedule.routed
+        metrics.routedDisaggregated = schedule.counts.disaggregated.values.reduce(0, +)
+        metrics.routedAggregated = schedule.counts.aggregated.values.reduce(0, +)
         metrics.uptime = WallClock.now &- opened
-        metrics.kv = zip(ledgerNames, schedule.ledgers).map { name, ledger in
+        metrics.kv = zip(ledgerNames, schedule.ledgers).map { names, ledger in
             .init(
-                stage: name, blockTokens: ledger.blockTokens, total: ledger.blockCount, used: ledger.heldCount, cached: ledger.keptCount,
+                stage: names.stage, device: names.device, blockTokens: ledger.blockTokens, total: ledger.blockCount, used: ledger.heldCount, cached: ledger.keptCount,
                 quarantined: ledger.quarantinedCount)
         }
         return metrics

@@ -19,15 +19,16 @@ public final class ServingEngine: Generating {
         public init() {}
     }
 
-    /// The first placement's; all serve one model.
-    public let placement: Placement
+    /// At least one; all serve one model.
+    public let placements: [Placement]
     public let tokenizer: Tokenizer
     public let settings: Settings
     private let filters: ForeignHooks
     private let core: ServingCore
     private let threads: [WorkThread]
     private let vocabulary: Int
-    private let context: Int
+    /// Tokens of one request at most, prompt and completion.
+    public let context: Int
 
     /// Opens every device of the placement, loads weights, compiles, starts a thread for each stage. Blocks.
     /// The placement says how many requests decode in one batch (`sequences:`) and how many KV tokens there are (`kvTokens:`).
@@ -62,7 +63,7 @@ public final class ServingEngine: Generating {
             }
             threads.append(thread)
         }
-        placement = first
+        self.placements = placements
         self.tokenizer = tokenizer
         self.settings = settings
         self.filters = filters

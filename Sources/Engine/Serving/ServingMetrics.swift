@@ -12,6 +12,8 @@ public struct ServingMetrics: Sendable {
     /// KV of one stage's pools, in blocks of `blockTokens` tokens.
     public struct KV: Sendable, Hashable {
         public var stage: String
+        /// The stage's devices, as "wse0+wse1".
+        public var device: String
         public var blockTokens: Int
         public var total: Int
         /// Held by requests; holding prefixes for later; out of use for good.
@@ -45,6 +47,14 @@ public struct ServingMetrics: Sendable {
 
     public var routedDisaggregated = 0
     public var routedAggregated = 0
+    /// The same by devices: every way there is.
+    public struct Routed: Sendable, Hashable {
+        public var route: Route
+        public var prefill: String
+        public var decode: String
+        public var count: Int
+    }
+    public var routed: [Routed] = []
 
     public var handoffs = 0
     public var handoffsAborted = 0

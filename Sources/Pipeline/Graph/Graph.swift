@@ -14,9 +14,7 @@ public struct Graph: Hashable, Sendable {
         public let name: String
         public let kind: Manifest.StageKind
         /// Prefill and decode: at least one. Others run on the host: none.
-        public let devices: [Manifest.Device]
-        /// How the layers are split over `devices`.
-        public let split: Manifest.Stage.Split
+        public let replicas: [Replica]
         /// Set exactly when `kind` is foreign.
         public let foreign: Manifest.Foreign?
         /// False for a stage that the manifest leaves to the default.
@@ -24,9 +22,18 @@ public struct Graph: Hashable, Sendable {
         /// Nil for a default.
         public let position: SourcePosition?
 
+        /// Those of all replicas, each once.
+        public var devices: [Manifest.Device] { replicas.flatMap(\.devices) }
         var step: Step { Step(kind, foreign?.hook.value) }
         public var inputs: [PortType] { step.inputs }
         public var outputs: [PortType] { step.outputs }
+    }
+
+    /// A whole stage on devices of its own; a request goes through one of each stage.
+    public struct Replica: Hashable, Sendable {
+        public let devices: [Manifest.Device]
+        /// How the layers are split over `devices`.
+        public let split: Manifest.Stage.Split
     }
 
     public struct Edge: Hashable, Sendable {
@@ -74,6 +81,12 @@ public struct Graph: Hashable, Sendable {
         mode = stages.mode
         edges = EdgeList(order, mode).edges
         warnings = stages.warnings
+    }
+
+    /// The ways of a request: each replica of prefill with each of decode; where both stages have the same ones, each with itself.
+    public var pairs: [(prefill: Replica, decode: Replica)] {
+        if prefill.replicas == decode.replicas { return decode.replicas.map { ($0, $0) } }
+        return prefill.replicas.flatMap { from in decode.replicas.map { (from, $0) } }
     }
 
     public var routing: Manifest.Routing { manifest.routing.value }

@@ -56,13 +56,20 @@ public struct GraphPicture: Sendable {
         if let foreign = node.foreign {
             lines = ["foreign, at \(foreign.hook.value.rawValue)", "\(foreign.function.value)()", foreign.library.value]
         }
-        if node.devices.count > 1 {
-            switch node.split {
-            case .layers: lines.append("layers split over \(node.devices.count) devices")
-            case .counts(let counts): lines += zip(node.devices, counts).map { "\($0.name.value): \($1) layers" }
-            }
+        if node.replicas.count > 1 {
+            lines.append("\(node.replicas.count) replicas")
+            lines += node.replicas.filter { $0.devices.count > 1 }.map { "\($0.devices.map(\.name.value).joined(separator: "+")): layers split" }
+        } else if let replica = node.replicas.first, replica.devices.count > 1 {
+            lines += splitLines(of: replica)
         }
         return (lines + (annotations.nodes[node.name] ?? [])).map(shortened)
+    }
+
+    private func splitLines(of replica: Graph.Replica) -> [String] {
+        switch replica.split {
+        case .layers: ["layers split over \(replica.devices.count) devices"]
+        case .counts(let counts): zip(replica.devices, counts).map { "\($0.name.value): \($1) layers" }
+        }
     }
 
     /// The type of an edge, then what is said about it.

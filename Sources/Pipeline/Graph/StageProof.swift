@@ -15,7 +15,7 @@ struct StageProof {
         try Self.refuseSeconds(manifest)
         let decode = try Self.decode(manifest)
         let written = try Self.prefill(manifest, decode)
-        let isSame = written.devices == decode.devices && written.split == decode.split
+        let isSame = written.replicas == decode.replicas
         let isAggregated = manifest.routing.value == .aggregated
         if isSame, manifest.routing.value == .disaggregated {
             let names = Words.list(decode.devices.map(\.name.value))
@@ -46,33 +46,33 @@ struct StageProof {
 
     private static func decode(_ manifest: Manifest) throws(ManifestError) -> Graph.Node {
         let stage = manifest.stages.first { $0.kind == .decode }
-        return try deviceNode(.decode, stage, devices(.decode, stage, manifest), manifest)
+        return try deviceNode(.decode, stage, manifest)
     }
 
     private static func prefill(_ manifest: Manifest, _ decode: Graph.Node) throws(ManifestError) -> Graph.Node {
         let stage = manifest.stages.first { $0.kind == .prefill }
-        if stage?.devices.isEmpty ?? true, stage?.split == nil, manifest.routing.value == .aggregated {
+        let isBare = stage?.replicas.allSatisfy { $0.devices.isEmpty && $0.split == nil } ?? true
+        if isBare, manifest.routing.value == .aggregated {
             return Graph.Node(
-                name: stage?.name.value ?? "prefill", kind: .prefill, devices: decode.devices, split: decode.split, foreign: nil,
-                isWritten: stage != nil, position: stage?.name.position)
+                name: stage?.name.value ?? "prefill", kind: .prefill, replicas: decode.replicas, foreign: nil, isWritten: stage != nil,
+                position: stage?.name.position)
         }
-        return try deviceNode(.prefill, stage, devices(.prefill, stage, manifest), manifest)
+        return try deviceNode(.prefill, stage, manifest)
     }
 
     private static func devices(
-        _ kind: Manifest.StageKind, _ stage: Manifest.Stage?, _ manifest: Manifest
+        _ kind: Manifest.StageKind, _ stage: Manifest.Stage?, _ replica: Manifest.Stage.Replica?, _ manifest: Manifest
     ) throws(ManifestError) -> [Manifest.Device] {
-        let names = manifest.devices.map(\.name.value)
-        if let stage, !stage.devices.isEmpty {
+        if let replica, !replica.devices.isEmpty {
             var found: [Manifest.Device] = []
-            for name in stage.devices { found.append(try device(name, manifest)) }
+            for name in replica.devices { found.append(try device(name, manifest)) }
             return found
         }
         if manifest.devices.count == 1 { return manifest.devices }
         let name = stage?.name.value ?? kind.rawValue
         throw ManifestError(
             .missingKey, manifest.file, stage?.name.position ?? manifest.stagesPosition ?? manifest.devices[0].name.position,
-            "stage \(name) has no device; write \"\(name): {device: ...}\" with one of: \(Words.list(names))")
+            "stage \(name) has no device; write \"\(name): {device: ...}\" with one of: \(Words.list(manifest.devices.map(\.name.value)))")
     }
 
     private static func device(_ name: Located<String>, _ manifest: Manifest) throws(ManifestError) -> Manifest.Device {
@@ -82,37 +82,34 @@ struct StageProof {
             .unknownName, manifest.file, name.position, "device \(Words.quoted(name.value)) is not declared under devices\(hint)")
     }
 
-    private static func deviceNode(
-        _ kind: Manifest.StageKind, _ stage: Manifest.Stage?, _ devices: [Manifest.Device], _ manifest: Manifest
-    ) throws(ManifestError) -> Graph.Node {
-        let name = stage?.name.value ?? kind.rawValue
-        if let split = stage?.split, case .counts(let counts) = split.value, counts.count != devices.count {
-            let has = devices.count == 1 ? "1 device" : "\(devices.count) devices"
-            throw ManifestError(
-                .badValue, manifest.file, split.position,
-                "stage \(name) splits layers in \(counts.count), and it has \(has); give each its number of layers")
+    private static func deviceNode(_ kind: Manifest.StageKind, _ stage: Manifest.Stage?, _ manifest: Manifest) throws(ManifestError) -> Graph.Node {
+        var replicas: [Graph.Replica] = []
+        for written in stage.map({ $0.replicas.map(Optional.some) }) ?? [nil] {
+            let devices = try devices(kind, stage, written, manifest)
+            if let split = written?.split, case .counts(let counts) = split.value, counts.count != devices.count {
+                let has = devices.count == 1 ? "1 device" : "\(devices.count) devices"
+                throw ManifestError(
+                    .badValue, manifest.file, split.position,
+                    "stage \(stage?.name.value ?? kind.rawValue) splits layers in \(counts.count), and it has \(has); give each its number of layers")
+            }
+            replicas.append(Graph.Replica(devices: devices, split: written?.split?.value ?? .layers))
         }
         return Graph.Node(
-            name: name, kind: kind, devices: devices, split: stage?.split?.value ?? .layers, foreign: nil, isWritten: stage != nil,
-            position: stage?.name.position)
+            name: stage?.name.value ?? kind.rawValue, kind: kind, replicas: replicas, foreign: nil, isWritten: stage != nil, position: stage?.name.position)
     }
 
     private static func node(_ node: Graph.Node, on other: Graph.Node) -> Graph.Node {
-        Graph.Node(
-            name: node.name, kind: node.kind, devices: other.devices, split: other.split, foreign: nil, isWritten: node.isWritten,
-            position: node.position)
+        Graph.Node(name: node.name, kind: node.kind, replicas: other.replicas, foreign: nil, isWritten: node.isWritten, position: node.position)
     }
 
     private static func hostNode(_ stage: Manifest.Stage) -> Graph.Node {
-        Graph.Node(
-            name: stage.name.value, kind: stage.kind, devices: [], split: .layers, foreign: stage.foreign, isWritten: true,
-            position: stage.name.position)
+        Graph.Node(name: stage.name.value, kind: stage.kind, replicas: [], foreign: stage.foreign, isWritten: true, position: stage.name.position)
     }
 
     private func defaults() -> [Graph.Node] {
         let missing: [(Manifest.StageKind, Step)] = [(.tokenize, .tokenize), (.sample, .sample), (.detokenize, .detokenize)]
         return missing.filter { pair in !nodes.contains { $0.step == pair.1 } }.map { kind, _ in
-            Graph.Node(name: kind.rawValue, kind: kind, devices: [], split: .layers, foreign: nil, isWritten: false, position: nil)
+            Graph.Node(name: kind.rawValue, kind: kind, replicas: [], foreign: nil, isWritten: false, position: nil)
         }
     }
 

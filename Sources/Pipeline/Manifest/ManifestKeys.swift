@@ -25,14 +25,16 @@ enum ManifestKeys {
     static let trust = ["require", "keys"]
     static let sampling = ["temperature", "top_k", "top_p", "min_p", "repetition_penalty", "seed"]
 
+    static let replica = ["device", "devices", "split"]
+
     static func stage(_ kind: Manifest.StageKind) -> [String] {
         switch kind {
         case .tokenize, .sample, .detokenize: ["kind", "after"]
-        case .prefill, .decode: ["kind", "device", "devices", "split", "after"]
+        case .prefill, .decode: ["kind"] + replica + ["replicas", "after"]
         case .foreign: ["kind", "library", "function", "signature", "at", "after"]
         }
     }
 
     /// Every key that some stage has.
-    static let anyStage = ["kind", "device", "devices", "split", "library", "function", "signature", "at", "after"]
+    static let anyStage = ["kind", "device", "devices", "split", "replicas", "library", "function", "signature", "at", "after"]
 }

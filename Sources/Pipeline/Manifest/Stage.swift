@@ -17,12 +17,18 @@ extension Manifest {
             case counts([Int])
         }
 
+        /// A whole stage on devices of its own: what is written once where a stage has no replicas.
+        public struct Replica: Hashable, Sendable {
+            /// Empty when none is written.
+            public let devices: [Located<String>]
+            /// Nil when not written, which is `layers`.
+            public let split: Located<Split>?
+        }
+
         public let name: Located<String>
         public let kind: StageKind
-        /// Prefill and decode only; empty when none is written.
-        public let devices: [Located<String>]
-        /// Nil when not written, which is `layers`.
-        public let split: Located<Split>?
+        /// Prefill and decode: at least one. Others: none.
+        public let replicas: [Replica]
         /// Set exactly when `kind` is foreign.
         public let foreign: Foreign?
         /// Stages that must come before this one.

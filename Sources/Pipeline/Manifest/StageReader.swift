@@ -3,6 +3,9 @@
 extension ManifestReader {
     /// The most stages, or devices of one stage.
     private static let maximumCount = 256
+    /// The most replicas of one stage: each of prefill's is paired with each of decode's, and every pair is weighed for every request.
+    private static let maximumReplicas = 16
+    private static let wantedStage = "a device's name, or a mapping with device"
 
     func stages(_ value: SourceValue) throws(ManifestError) -> [Manifest.Stage] {
         let keys = try KeyedValues(value, "stages", file: file, wanted: "a mapping of names to stages, as {decode: {device: host}}")
@@ -18,14 +21,14 @@ extension ManifestReader {
         let implied = Manifest.StageKind(rawValue: name.value).flatMap { $0 == .foreign ? nil : $0 }
         if case .scalar = value.content, let kind = implied, kind.runsOnDevice {
             return Manifest.Stage(
-                name: name, kind: kind, devices: [try scalars.text(value, "stage \(name.value)", "a device's name, or a mapping with device")],
-                split: nil, foreign: nil, after: [])
+                name: name, kind: kind, replicas: [.init(devices: [try scalars.text(value, "stage \(name.value)", Self.wantedStage)], split: nil)],
+                foreign: nil, after: [])
         }
         let keys = try KeyedValues(value, "stage \(name.value)", keys: ManifestKeys.anyStage, file: file)
         let kind = try kind(of: name, implied: implied, keys)
         try refuseKeysOfOthers(kind, keys)
         return Manifest.Stage(
-            name: name, kind: kind, devices: try stageDevices(keys), split: try keys["split"].map(split),
+            name: name, kind: kind, replicas: kind.runsOnDevice ? try replicas(keys) : [],
             foreign: kind == .foreign ? try foreign(keys) : nil,
             after: try keys["after"].map { value throws(ManifestError) in try names(value, "after") } ?? [])
     }
@@ -52,10 +55,49 @@ extension ManifestReader {
     private func refuseKeysOfOthers(_ kind: Manifest.StageKind, _ keys: KeyedValues) throws(ManifestError) {
         let own = ManifestKeys.stage(kind)
         for key in keys.all.map(\.key) where !own.contains(key.value) {
-            let reason = key.value.hasPrefix("device") ? "it runs on the host; " : ""
+            let reason = key.value.hasPrefix("device") || key.value == "replicas" ? "it runs on the host; " : ""
             throw ManifestError(
                 .unknownKey, file, key.position,
                 "key \"\(key.value)\" does not belong to \(keys.what) of kind \(kind.rawValue): \(reason)its keys are \(Words.list(own))")
+        }
+    }
+
+    private func replicas(_ keys: KeyedValues) throws(ManifestError) -> [Manifest.Stage.Replica] {
+        guard let value = keys["replicas"] else { return [try replica(keys)] }
+        for other in ManifestKeys.replica {
+            guard let both = keys.key(other) else { continue }
+            throw ManifestError(.badValue, file, both.position, "\(keys.what) has both replicas and \(other); write \(other) in each replica")
+        }
+        let wanted = "a list of replicas, each a device's name or a mapping with device or devices, as [trn0, trn1]"
+        guard case .list(let items) = value.content else { throw scalars.wrong(value, "replicas", wanted) }
+        guard !items.isEmpty, items.count <= Self.maximumReplicas else {
+            throw ManifestError(.badValue, file, value.position, "replicas lists \(items.count); list 1 to \(Self.maximumReplicas)")
+        }
+        var list: [Manifest.Stage.Replica] = []
+        for (index, item) in items.enumerated() { list.append(try replica(item, "replica \(index + 1) of \(keys.what)", wanted)) }
+        try refuseShared(list, keys.what)
+        return list
+    }
+
+    private func replica(_ value: SourceValue, _ what: String, _ wanted: String) throws(ManifestError) -> Manifest.Stage.Replica {
+        if case .scalar = value.content { return .init(devices: [try scalars.text(value, "replicas", wanted)], split: nil) }
+        let keys = try KeyedValues(value, what, keys: ManifestKeys.replica, file: file)
+        let replica = try replica(keys)
+        guard !replica.devices.isEmpty else {
+            throw ManifestError(.missingKey, file, value.position, "\(what) has no \"device\"; write its name, or devices and how their layers are split")
+        }
+        return replica
+    }
+
+    private func replica(_ keys: KeyedValues) throws(ManifestError) -> Manifest.Stage.Replica {
+        .init(devices: try stageDevices(keys), split: try keys["split"].map(split))
+    }
+
+    private func refuseShared(_ replicas: [Manifest.Stage.Replica], _ what: String) throws(ManifestError) {
+        var seen: Set<String> = []
+        for device in replicas.flatMap(\.devices) where !seen.insert(device.value).inserted {
+            throw ManifestError(
+                .badValue, file, device.position, "device \(Words.quoted(device.value)) is in two replicas of \(what); give each devices of its own")
         }
     }
 

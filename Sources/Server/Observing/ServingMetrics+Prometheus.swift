@@ -31,8 +31,9 @@ extension ServingMetrics {
         }
         text.counter("baton_preemptions_total", "Requests that gave their KV to others and were computed again", Double(preempted))
         text.counter("baton_recomputed_total", "Prefills done again on the decode device after a failure", Double(recomputed))
-        for (route, count) in [("disaggregated", routedDisaggregated), ("aggregated", routedAggregated)] {
-            text.counter("baton_route_decisions_total", "Requests by the way they went", Double(count), [("route", route)])
+        for way in routed {
+            let labels = [("route", way.route.rawValue), ("prefill", way.prefill), ("decode", way.decode)]
+            text.counter("baton_route_decisions_total", "Requests by the way they went, and its devices", Double(way.count), labels)
         }
     }
 
@@ -45,7 +46,7 @@ extension ServingMetrics {
         text.counter("baton_prefix_hit_tokens_total", "Prompt tokens whose KV was there already", Double(prefixHitTokens))
         for pool in kv {
             for (state, blocks) in [("used", pool.used), ("cached", pool.cached), ("quarantined", pool.quarantined), ("total", pool.total)] {
-                text.gauge("baton_kv_blocks", "KV blocks of a pool", Double(blocks), [("stage", pool.stage), ("state", state)])
+                text.gauge("baton_kv_blocks", "KV blocks of a pool", Double(blocks), [("stage", pool.stage), ("device", pool.device), ("state", state)])
             }
         }
     }

@@ -4,7 +4,7 @@ internal import Tokens
 /// What the page shows, as of one moment. Milliseconds are wall unless they are inside of `modelled`; the two are never in one object.
 struct PageStatus: Encodable {
     struct KV: Encodable {
-        var stage: String
+        var stage, device: String
         var block_tokens, total, used, cached: Int
     }
     struct Busy: Encodable {
@@ -40,7 +40,7 @@ struct PageStatus: Encodable {
         uptime_ms = Double(metrics.uptime) / 1e6
         plan = model.plan
         (queued, running) = (metrics.queued, metrics.running)
-        kv = metrics.kv.map { KV(stage: $0.stage, block_tokens: $0.blockTokens, total: $0.total, used: $0.used, cached: $0.cached) }
+        kv = metrics.kv.map { KV(stage: $0.stage, device: $0.device, block_tokens: $0.blockTokens, total: $0.total, used: $0.used, cached: $0.cached) }
         busy = metrics.busy.map { busy in
             Busy(
                 device: busy.device, batches: busy.batches, wall_ms: Double(busy.wallNanoseconds) / 1e6,

@@ -13,28 +13,39 @@ public struct PipelinePlan: Sendable, Encodable {
         /// As in "0-29".
         var layers: String
     }
-    struct Stage: Sendable, Encodable {
-        var name: String
+    /// A whole stage on devices of its own; a request goes through one of each stage.
+    struct Replica: Sendable, Encodable {
         var devices: [Device]
     }
-    struct Handoff: Sendable, Encodable {
+    struct Stage: Sendable, Encodable {
+        var name: String
+        var replicas: [Replica]
+    }
+    /// A way that KV takes between devices; alike for all pairs of replicas that are alike.
+    struct Handoff: Sendable, Hashable, Encodable {
         var conversion: String
         var from: String
         var to: String
     }
     let stages: [Stage]
-    /// Nil where one device does both.
-    let handoff: Handoff?
+    /// Each once; none where one device does both.
+    let handoffs: [Handoff]
     /// "auto", "disaggregated" or "aggregated".
     let routing: String
 
-    public init(_ placement: Placement, routing: Route.Mode) {
-        let stages = placement.isAggregated ? [("prefill+decode", placement.decode)] : [("prefill", placement.prefill), ("decode", placement.decode)]
-        self.stages = stages.map { name, stage in Stage(name: name, devices: stage.parts.map(Self.device)) }
-        handoff = placement.handoffs.first.map { link in
-            Handoff(conversion: "\(link.plan)", from: "\(link.plan.from)", to: "\(link.plan.to)")
-        }
+    public init(_ placements: [Placement], routing: Route.Mode) {
+        let apart = placements.filter { !$0.isAggregated }
+        stages = apart.isEmpty
+            ? [Self.stage("prefill+decode", placements.map(\.decode))]
+            : [Self.stage("prefill", placements.map(\.prefill)), Self.stage("decode", placements.map(\.decode))]
+        var seen: Set<Handoff> = []
+        handoffs = apart.flatMap(\.handoffs).map { Handoff(conversion: "\($0.plan)", from: "\($0.plan.from)", to: "\($0.plan.to)") }
+            .filter { seen.insert($0).inserted }
         self.routing = routing.rawValue
+    }
+
+    private static func stage(_ name: String, _ placed: [PlacedStage]) -> Stage {
+        Stage(name: name, replicas: PlacedStage.distinct(placed).map { Replica(devices: $0.parts.map(device)) })
     }
 
     private static func device(_ part: PlacedPart) -> Device {

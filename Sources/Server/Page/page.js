@@ -65,8 +65,10 @@ function buildPipeline(plan) {
   if (!plan) return;
   box.append(make("div", "end", "prompt"), wire("short"));
   plan.stages.forEach((stage, index) => {
-    if (index > 0) box.append(handoffWire(plan.handoff));
-    box.append(stageBox(stage));
+    if (index > 0) box.append(handoffWire(plan.handoffs));
+    const column = make("div", "replicas");
+    stage.replicas.forEach((replica, number) => column.append(stageBox(stage, replica, number)));
+    box.append(column);
   });
   box.append(wire("short"), make("div", "end", "tokens"));
 }
@@ -79,14 +81,14 @@ function wire(kind) {
   return element;
 }
 
-function handoffWire(handoff) {
+function handoffWire(handoffs) {
   const element = wire("handoff");
   element.id = "handoff";
   element.prepend(make("span", "", "KV handoff"));
   const count = make("b", "", "");
   count.id = "handoff-count";
   element.append(count);
-  if (handoff) {
+  for (const handoff of handoffs) {
     const how = make("span", "", handoff.conversion);
     how.title = handoff.from + " to " + handoff.to;
     element.append(how);
@@ -94,21 +96,23 @@ function handoffWire(handoff) {
   return element;
 }
 
-function stageBox(stage) {
+/// One replica of a stage.
+function stageBox(stage, replica, number) {
   const kind = stage.name === "prefill" ? "prefill" : "decode";
   const box = make("div", "stage " + kind);
   box.dataset.stage = stage.name;
-  const head = make("h3", "", stage.name.replace("+", " and "));
+  const place = stage.replicas.length > 1 ? ` ${number + 1} of ${stage.replicas.length}` : "";
+  const head = make("h3", "", stage.name.replace("+", " and ") + place);
   const light = make("span", "light");
   light.setAttribute("aria-hidden", "true");
   head.append(light);
   box.append(head);
-  for (const device of stage.devices) {
+  for (const device of replica.devices) {
     const part = make("div", "device");
     part.dataset.device = device.name;
     const name = make("div");
     name.append(make("b", "", device.name), " ", device.driver + (device.engine === "model" ? ", device model" : ""));
-    if (stage.devices.length > 1) name.append(", layers " + device.layers);
+    if (replica.devices.length > 1) name.append(", layers " + device.layers);
     const meter = make("div", "meter");
     meter.append(make("i"));
     const busy = make("span", "figures wall", "idle");
@@ -203,11 +207,14 @@ function drawCharts(status) {
   $("ttft-now").textContent = firsts.length ? `median ${time(median(firsts.map((request) => request.wall.first_ms)))}` : "";
   chart($("queue"), [{ values: line("running"), style: "decode" }, { values: line("queued"), style: "queued" }], short, 2);
   caption("queue-now", [["decode", status.running + " running"], ["queued", status.queued + " waiting"]]);
-  const style = (index) => status.kv.length === 1 ? "decode" : ["prefill", "decode"][index % 2];
+  // Pools of the same kind of stage are told apart by their dashes.
+  const alike = (index) => status.kv.slice(0, index).filter((kv) => kv.stage === status.kv[index].stage).length;
+  const style = (index) => `${status.kv[index].stage === "prefill" ? "prefill" : "decode"} dash-${Math.min(alike(index), 2)}`;
+  const name = (kv) => status.kv.filter((other) => other.stage === kv.stage).length > 1 ? `${kv.stage} ${kv.device}` : kv.stage;
   chart($("kv"), status.kv.map((kv, index) => ({
     values: history.map((entry) => [entry.time, (entry.kv[index] || 0) * 100]), style: style(index),
   })), (value) => short(value) + " %", 10);
-  caption("kv-now", status.kv.map((kv, index) => [style(index), `${kv.stage} ${kv.used} of ${kv.total}`]));
+  caption("kv-now", status.kv.map((kv, index) => [style(index), `${name(kv)} ${kv.used} of ${kv.total}`]));
 }
 
 // MARK: requests
