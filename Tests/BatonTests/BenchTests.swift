@@ -41,6 +41,13 @@ struct BenchTests {
         #expect(rows.map { "\($0.kind) \($0.device) \($0.clock)" } == ["prefill trn wall", "prefill trn modelled", "decode wse wall", "decode wse modelled"])
     }
 
+    @Test("of a stage with replicas every one is measured, once")
+    func replicas() throws {
+        let stages = "stages: {prefill: {replicas: [a, b]}, decode: {replicas: [b, c]}}\n"
+        let rows = try rows(bench("  a: cpu\n  b: cpu\n  c: cpu\n", stages, "-p", "8", "-n", "2", "-r", "1", "--json"))
+        #expect(rows.map { "\($0.kind) \($0.device)" }.sorted() == ["decode b", "decode c", "prefill a", "prefill b"])
+    }
+
     @Test("lists that are none, and rows longer than the context, are one line", arguments: [["-p", "x"], ["-n", "-1"], ["-b", "0"], ["-r", "0"], ["-d", "9000"], ["-t", "0"]])
     func refused(arguments: [String]) throws {
         let folder = try Scratch()

@@ -63,6 +63,22 @@ struct CommandTests {
         #expect(stopped.json["finish_reason"] as? String == "stop")
     }
 
+    @Test("of replicas run takes the first and says so, and explain shows all, each pair with its handoff")
+    func replicas() throws {
+        let folder = try Scratch()
+        let path = try manifest(folder, "  a: cpu\n  b: cpu\n  c: {driver: cpu, options: {kv_dtype: f32}}\n", "stages: {prefill: {replicas: [a, b]}, decode: {replicas: [b, c]}}\n")
+        let run = try Command.run("run", path, "--prompt", "The capital of France is", "--raw", "--max-tokens", "2", "--json", in: folder.path)
+        #expect(run.status == 0 && run.error.contains("prefill on a, decode on b"), "\(run.error)")
+        #expect((run.json["stages"] as? [[String: Any]])?.map { $0["device"] as? String } == ["a", "b"])
+        let explained = try Command.run("explain", path, "--json", in: folder.path)
+        let pairs = explained.json["pairs"] as? [[String: String]] ?? []
+        #expect(pairs.map { "\($0["prefill"] ?? "") \($0["decode"] ?? "") \($0["mode"] ?? "")" } == ["a b disaggregated", "a c disaggregated", "b b aggregated", "b c disaggregated"])
+        #expect((explained.json["handoffs"] as? [[String: Any]])?.map { $0["pair"] as? Int } == [1, 2, 4])
+        #expect((explained.json["stages"] as? [[String: Any]])?.map { "\($0["stage"] ?? "") \($0["replica"] ?? "")" } == ["prefill 1", "prefill 2", "decode 1", "decode 2"])
+        let text = try Command.run("explain", path, in: folder.path).output
+        #expect(text.contains("replica 2 of 2") && text.contains("4 pairs of replicas") && text.contains("handoff a -> c, b -> c, layers 0..<30"), "\(text)")
+    }
+
     @Test("explain draws the graph, and drivers, devices and call answer")
     func others() throws {
         let folder = try Scratch()

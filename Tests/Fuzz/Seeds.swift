@@ -5,7 +5,7 @@ extension FuzzTarget {
     public var seeds: [[UInt8]] {
         switch self {
         case .gguf: [Self.smallModel]
-        case .manifest: [Array("baton: 1\nmodel: m\ndevices: {a: cpu, b: {driver: cs3, options: {chips: 2}}}\nstages: {prefill: a, decode: {devices: [a, b], split: layers}}\ntrust: {require: hash, keys: [k.pub]}\n".utf8)]
+        case .manifest: [Array("baton: 1\nmodel: m\ndevices: {a: cpu, b: {driver: cs3, options: {chips: 2}}}\nstages: {prefill: a, decode: {replicas: [b, {devices: [a], split: layers}]}}\ntrust: {require: hash, keys: [k.pub]}\n".utf8)]
         case .driverManifest:
             [Array(#"{"name":"acme","library":"libbaton-acme.so","abi":{"min":"1.0","max":"1.1"},"sha256":"\#(String(repeating: "ab", count: 32))","capabilities":["baton.kv"],"devices":["One"],"signature":{"key":"ed25519:AAAA","value":"AAAA"}}"#.utf8)]
         case .elf: [Self.smallLibrary]

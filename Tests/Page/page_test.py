@@ -22,9 +22,10 @@ LOOKS = [(1280, 900, False), (1280, 900, True), (390, 844, False), (390, 844, Tr
 
 
 class Server:
-    def __init__(self, *more, port=0):
+    def __init__(self, *more, port=0, manifest="disaggregated"):
+        path = os.path.join(ROOT, f"Examples/{manifest}.yaml")
         self.process = subprocess.Popen(
-            [GIVEN.baton, "serve", os.path.join(ROOT, "Examples/disaggregated.yaml"), "--port", str(port), "--quiet", *more], stdout=subprocess.PIPE, text=True)
+            [GIVEN.baton, "serve", path, "--port", str(port), "--quiet", *more], stdout=subprocess.PIPE, text=True)
         line = self.process.stdout.readline()
         found = re.search(r"http://127\.0\.0\.1:(\d+)", line)
         if not found:
@@ -55,8 +56,8 @@ class PageTest(unittest.TestCase):
         self.browser = browser.Browser()
         self.addCleanup(self.browser.close)
 
-    def serve(self, *more, port=0):
-        server = Server(*more, port=port)
+    def serve(self, *more, port=0, manifest="disaggregated"):
+        server = Server(*more, port=port, manifest=manifest)
         self.addCleanup(server.stop)
         return server
 
@@ -123,6 +124,28 @@ class PageTest(unittest.TestCase):
         self.serve(port=server.port)
         self.state("live")
         self.assertTrue(self.browser.value("document.getElementById('notice').hidden"))
+
+    def test_replicas(self):
+        server = self.serve("--kv-tokens", "4096", manifest="replicas")
+        self.open(server.url)
+        self.state("live")
+        for thread in server.complete(8):
+            thread.join()
+        self.browser.wait("document.querySelectorAll('#measured .bar.decode').length >= 8")
+        titles = self.browser.value("[...document.querySelectorAll('.stage h3')].map(h => h.textContent).join()")
+        self.assertEqual(titles, "prefill 1 of 2,prefill 2 of 2,decode 1 of 2,decode 2 of 2")
+        devices = "[...document.querySelectorAll('.device')].map(d => d.dataset.device + (d.textContent.includes('% busy') ? ' busy' : ' idle')).join()"
+        self.browser.wait(f"{devices} === 'trn0 busy,trn1 busy,wse0 busy,wse1 busy'")
+        # Replicas of a stage stand under one another, those of prefill before those of decode.
+        boxes = self.browser.value("[...document.querySelectorAll('.stage')].map(s => s.getBoundingClientRect()).map(r => [r.left, r.top])")
+        self.assertEqual((boxes[0][0], boxes[2][0]), (boxes[1][0], boxes[3][0]))
+        self.assertTrue(boxes[0][1] < boxes[1][1] and boxes[2][1] < boxes[3][1] and boxes[0][0] < boxes[2][0], boxes)
+        self.assertEqual(self.browser.value("document.querySelectorAll('.wire.handoff').length"), 1)
+        self.assertIn("decode wse1", self.text("#kv-now"))
+        self.assertEqual(self.browser.value("new Set([...document.querySelectorAll('#kv polyline')].map(l => l.getAttribute('class'))).size"), 4)
+        self.assertRegex(self.text("#routes"), r"prefill on trn\d, decode on wse\d|prefill and decode on wse\d")
+        self.assertEqual(self.browser.complaints(), [])
+        self.shots("replicas")
 
     def test_keys(self):
         folder = tempfile.TemporaryDirectory()

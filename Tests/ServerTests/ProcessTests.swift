@@ -48,6 +48,35 @@ struct ProcessTests {
         #expect(try await Wire.blocking { process.wait() } == 0)
     }
 
+    @Test(
+        "all replicas of a manifest's stages are served: each takes a share, the answers are the same, and route and metrics name the devices",
+        arguments: ["decode: {replicas: [a, b]}}\nrouting: aggregated\n", "prefill: {replicas: [a, b]}, decode: c}\nrouting: disaggregated\n"])
+    func replicas(stages: String) async throws {
+        let process = try await Wire.blocking { try ServeProcess(devices: "  a: cpu\n  b: cpu\n  c: cpu\nstages: {" + stages) }
+        defer { process.kill() }
+        // One prompt, so that all have one answer; of 15 tokens and so of no whole block that could be found again.
+        let body = #"{"model": "tiny", "prompt": "The capital of France is", "max_tokens": 16, "temperature": 0}"#
+        let text = TestServer.text("POST", "/v1/completions", body, process.bearer)
+        let replies = try await withThrowingTaskGroup(of: Reply.self) { group in
+            for _ in 0..<6 { group.addTask { try await process.ask(text) } }
+            return try await group.reduce(into: []) { $0.append($1) }
+        }
+        let said = replies.map { reply in
+            let object = try? JSONSerialization.jsonObject(with: Data(reply.body.utf8)) as? [String: Any]
+            return (object?["choices"] as? [[String: Any]])?.first?["text"] as? String
+        }
+        #expect(Set(said).count == 1 && said[0]?.contains("Paris") == true, "\(said)")
+        let places = Set(replies.compactMap { $0.headers["x-baton-route"]?.split(separator: ";").last.map(String.init) })
+        let metrics = try await process.ask(TestServer.text("GET", "/metrics", "", process.bearer)).body
+        let taken = metrics.split(separator: "\n").filter { $0.hasPrefix("baton_route_decisions_total") && !$0.hasSuffix(" 0") }
+        #expect(taken.count == 2 && taken.allSatisfy { ($0.split(separator: " ").last.flatMap { Int($0) } ?? 0) >= 2 }, "\(taken)")
+        let wanted: Set = stages.hasPrefix("decode")
+            ? [" prefill and decode on a", " prefill and decode on b"] : [" prefill on a, decode on c", " prefill on b, decode on c"]
+        #expect(places == wanted, "\(places)")
+        process.terminate()
+        #expect(try await Wire.blocking { process.wait() } == 0)
+    }
+
     @Test("a command line that would let anybody in is refused in one line", arguments: [["--host", "0.0.0.0"], ["--tls-cert", "none.pem", "--tls-key", "none.pem"]])
     func refused(arguments: [String]) async throws {
         let (status, error) = try await Wire.blocking { try ServeProcess.refusal(arguments) }
@@ -68,9 +97,11 @@ final class ServeProcess: @unchecked Sendable {
     /// Descriptors that it has open when nobody is connected.
     private(set) var idleDescriptors = 0
 
-    /// - Parameter options: more of the command line.
-    init(_ options: [String] = []) throws {
-        folder = try Self.scratch()
+    /// - Parameters:
+    ///   - options: more of the command line.
+    ///   - devices: of the manifest, and what comes after them.
+    init(_ options: [String] = [], devices: String = "  host: cpu\n") throws {
+        folder = try Self.scratch(devices)
         token = try Self.output(["keys", "add", folder + "/keys.json", "alice"]).trimmingCharacters(in: .newlines)
         process.executableURL = URL(fileURLWithPath: Self.path)
         process.arguments = [
@@ -87,10 +118,10 @@ final class ServeProcess: @unchecked Sendable {
         idleDescriptors = descriptors
     }
 
-    private static func scratch() throws -> String {
+    private static func scratch(_ devices: String = "  host: cpu\n") throws -> String {
         let folder = NSTemporaryDirectory() + "baton-serve-" + UUID().uuidString
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-        let text = "baton: 1\nmodel: \(TestModel.path ?? "")\ndevices:\n  host: cpu\n"
+        let text = "baton: 1\nmodel: \(TestModel.path ?? "")\ndevices:\n\(devices)"
         try Data(text.utf8).write(to: URL(fileURLWithPath: folder + "/one.yaml"))
         return folder
     }

@@ -301,6 +301,7 @@ const key = () => sessionStorage.getItem("baton-key") || "";
 const headers = () => key() ? { authorization: "Bearer " + key() } : {};
 
 function show(status) {
+  status.kv.sort((a, b) => (b.stage === "prefill") - (a.stage === "prefill"));
   document.body.classList.remove("bare");
   const seconds = last ? (status.now_ms - last.now_ms) / 1000 : 0;
   const before = last && status.uptime_ms >= last.uptime_ms ? last : null;
