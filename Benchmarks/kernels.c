@@ -70,7 +70,7 @@ static void pass(const struct worker *w) {
     size_t panels = m->outputs / 16, first = panels * (size_t)w->index / (size_t)w->of, last = panels * (size_t)(w->index + 1) / (size_t)w->of;
     if (r->type == CPUK_BF16)
       r->table->linear_pairs(m->panels, m->inputs, first, last, m->outputs, r->pairs, r->tokens, 0, r->out, m->outputs);
-    else r->table->linear_packed(r->type, m->panels, m->inputs, first, last, m->outputs, &r->q8, r->tokens, 0, r->out, m->outputs, w->scratch);
+    else r->table->linear_packed(r->type, m->panels, m->inputs, first, last, m->outputs, &r->q8, r->tokens, 0, r->out, m->outputs, w->scratch, 0);
   }
 }
 

@@ -14,6 +14,7 @@ final class Execution: @unchecked Sendable {
     private let turns = Scratch()
     private let arenas: [Scratch]
     private let rowLinears: [RowLinear]
+    private let ahead: KVAhead
     private var places: [UnsafeMutablePointer<Float>?] = []
     private var operations: [Linear.Operation] = []
 
@@ -27,6 +28,7 @@ final class Execution: @unchecked Sendable {
         self.host = host
         attention = Attention(kernels: kernels, numerics: numerics, host: host)
         linear = Linear(kernels: kernels, numerics: numerics, host: host)
+        ahead = KVAhead(workers: host.workerCount)
         arenas = (0..<host.workerCount).map { _ in Scratch() }
         rowLinears = (0..<host.workerCount).map { _ in RowLinear(kernels: kernels.table) }
     }
@@ -50,14 +52,18 @@ final class Execution: @unchecked Sendable {
         try place(run, workspace)
         if !plan.turns.isEmpty { makeTurns(plan.turns, run.batch.positions) }
         linear.begin()
+        ahead.begin(run.batch, isTiled ? nil : run.pool)
+        linear.asks = nil
         if let pool = run.pool, let last = run.batch.blockTables.max() { pool.reached(block: Int(last)) }
         var doneLayers = 0
         for (index, unit) in workspace.units.enumerated() {
-            let attends = index + 1 < workspace.units.count ? plan.steps[workspace.units[index + 1].steps.lowerBound] : nil
-            if unit.isTiled {
-                runTiles(unit.steps, storing: attends?.kind == .attention ? attends : nil, run, workspace.inner)
-            } else {
-                let isStored = index > 0 && workspace.units[index - 1].isTiled
+            let next = index + 1 < workspace.units.count ? plan.steps[workspace.units[index + 1].steps.lowerBound] : nil
+            let storing = next?.kind == .attention ? next : nil
+            switch unit.kind {
+            case .tiles: runTiles(unit.steps, storing: storing, run, workspace.inner)
+            case .rows: runRows(unit.steps, storing: storing, run)
+            case .step:
+                let isStored = index > 0 && workspace.units[index - 1].storesForNext
                 try runWhole(unit.steps.lowerBound, isStored: isStored, run, &doneLayers)
             }
             if run.isCancelled() { throw DriverFailure(.cancelled, "the device was quiesced before the batch ended") }
@@ -139,16 +145,36 @@ final class Execution: @unchecked Sendable {
             signal(to: layer - run.plan.description.firstLayer + 1, run, &doneLayers)
             guard let q = places[step.a], let out = places[step.out] else { return }
             attention.run(step, q, run.batch, pool, layer, out)
+            linear.asks = ahead.asking(layer: layer + 1)
         default: share(rows, columns: step.outColumns, run) { $0.run(step, $1, $2) }
         }
     }
+
+    /// Steps one after another for each row, which is quantised then where a linear step takes it.
+    private func runRows(_ steps: Range<Int>, storing: Step?, _ run: Run) {
+        let all = run.plan.steps
+        let rows = all[steps.lowerBound].rows.count(tokens: run.batch.tokenCount, rows: run.batch.rows.count)
+        let columns = all[steps].reduce(storing?.inColumns ?? 0) { $0 + $1.outColumns }
+        if rows == 0 { return }
+        let taker = steps.upperBound < all.count && all[steps.upperBound].a == all[steps.upperBound - 1].out ? all[steps.upperBound] : nil
+        let input = taker.flatMap { linear.input(of: $0, tokens: rows) }
+        share(rows, columns: columns + (input?.inputs ?? 0), run) { work, rows, places in
+            for index in steps { work.run(all[index], rows, places) }
+            if let taker, let input { input.ready(rows, places(taker.a, rows.lowerBound, input.inputs)) }
+            if let storing, let pool = run.pool { work.store(storing, rows, pool, places) }
+        }
+    }
+
+    /// Values from which on rows are shared out, and of one piece of them.
+    private static let sharedFrom = 16_384
+    private static let piece = 4096
 
     /// Runs `body` over rows, shared out when there is enough to do.
     private func share(_ rows: Int, columns: Int, _ run: Run, _ body: (RowWork, Range<Int>, RowPlaces) -> Void) {
         work(run) { work, places in
             let all = RowPlaces(shared: places)
-            if rows * columns <= 16_384 { return body(work, 0..<rows, all) }
-            host.parallelFor(rows, grain: max(1, 16_384 / columns)) { begin, end, _ in body(work, begin..<end, all) }
+            if rows * columns < Self.sharedFrom { return body(work, 0..<rows, all) }
+            host.parallelFor(rows, grain: max(1, Self.piece / columns)) { begin, end, _ in body(work, begin..<end, all) }
         }
     }
 

@@ -19,6 +19,8 @@ final class Linear: @unchecked Sendable {
     private let rounded = Scratch()
     private let opened = Scratch()
     private var readied: (tensor: Int, form: PreparedWeight.Form)?
+    /// One for each worker; nil while nothing is to be asked for.
+    var asks: UnsafeMutablePointer<cpuk_ask>?
 
     init(kernels: Kernels, numerics: Numerics, host: Host) {
         self.kernels = kernels
@@ -49,15 +51,8 @@ final class Linear: @unchecked Sendable {
         switch form {
         case .rows: return
         case .packed:
-            let input = quantisedInput(tokens: tokens, inputs: inputs)
-            let blocks = inputs / 32
-            nonisolated(unsafe) let q = input
-            host.parallelFor(tokens, grain: 8) { begin, end, _ in
-                for t in begin..<end {
-                    table.pointee.quantise(
-                        x + t * inputs, inputs, q.values + t * inputs, q.scales + t * blocks, q.counts + t * blocks, q.joined + t * blocks)
-                }
-            }
+            let input = Input(to: quantisedInput(tokens: tokens, inputs: inputs), inputs: inputs, table: table)
+            host.parallelFor(tokens, grain: 8) { begin, end, _ in input.ready(begin..<end, x + begin * inputs) }
         case .panels:
             nonisolated(unsafe) let target = rounded.floats(tokens * inputs)
             host.parallelFor(tokens, grain: 8) { begin, end, _ in
@@ -73,6 +68,29 @@ final class Linear: @unchecked Sendable {
                 }
             }
         }
+    }
+
+    /// The input of a linear operation, quantised row by row. Any thread.
+    struct Input: @unchecked Sendable {
+        fileprivate let to: cpuk_q8
+        let inputs: Int
+        fileprivate let table: UnsafePointer<cpuk_table>
+
+        /// `x`: the first of the rows.
+        func ready(_ rows: Range<Int>, _ x: UnsafePointer<Float>) {
+            let blocks = inputs / 32
+            for (index, t) in rows.enumerated() {
+                table.pointee.quantise(
+                    x + index * inputs, inputs, to.values + t * inputs, to.scales + t * blocks, to.counts + t * blocks, to.joined + t * blocks)
+            }
+        }
+    }
+
+    /// For a `step` whose input is computed row by row just before it: all rows are readied by the caller. Nil where that is not a packed linear one.
+    func input(of step: Step, tokens: Int) -> Input? {
+        guard step.kind == .linear, let weight = step.weight, weight.form == .packed else { return nil }
+        readied = (step.a, weight.form)
+        return Input(to: quantisedInput(tokens: tokens, inputs: weight.inputs), inputs: weight.inputs, table: kernels.table)
     }
 
     /// Where the quantised input lies, [tokens][inputs].
@@ -105,13 +123,13 @@ final class Linear: @unchecked Sendable {
         guard let inputs = operations.first?.weight.inputs else { return }
         let each = cpuk_opened_bytes(inputs)
         nonisolated(unsafe) let input = quantisedInput(tokens: tokens, inputs: inputs)
-        nonisolated(unsafe) let (scratch, table) = (opened.room(each * host.workerCount), kernels.table)
+        nonisolated(unsafe) let (scratch, table, asks) = (opened.room(each * host.workerCount), kernels.table, asks)
         share(operations, unit: tokens <= 8 ? 1 : 2) { operation, first, last, worker in
             var input = input
             let weight = operation.weight
             table.pointee.linear_packed(
                 weight.type, weight.base, weight.inputs, first, last, weight.outputs, &input, tokens, operation.bias, operation.out,
-                weight.outputs, scratch + worker * each)
+                weight.outputs, scratch + worker * each, asks.map { $0 + worker })
         }
     }
 

@@ -31,7 +31,7 @@ final class RowLinear: @unchecked Sendable {
             var input = input(rows, weight.inputs)
             table.linear_packed(
                 weight.type, weight.base, weight.inputs, 0, weight.panelCount, weight.outputs, &input, rows, step.bias, out, weight.outputs,
-                opened.room(cpuk_opened_bytes(weight.inputs)))
+                opened.room(cpuk_opened_bytes(weight.inputs)), nil)
         case .pairs:
             table.linear_pairs(
                 weight.base, (weight.inputs + 1) / 2 * 2, 0, weight.panelCount, weight.outputs, rounded.base.assumingMemoryBound(to: UInt16.self), rows,

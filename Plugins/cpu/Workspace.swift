@@ -4,19 +4,28 @@ import DriverKit
 ///
 /// A program is cut into units that run one after another. In a tiled workspace, steps whose rows are independent form one unit, which
 /// workers run for some tokens each: what lives only inside it lies in a small arena of the worker's own and stays in its cache. In a whole
-/// workspace every step is a unit. What lives longer than a unit lies in shared slots, used again once the last unit that reads it is over.
+/// workspace linear steps and attentions are units, and so are the steps between them together, which workers share out by rows. What lives longer than a unit lies in shared slots, used again once the last unit that reads it is over.
 struct Workspace {
-    /// Some steps; a tiled unit before an attention also writes that attention's K and V into the pool.
+    /// Some steps; one of rows or tiles before an attention also writes that attention's K and V into the pool.
     struct Unit {
+        enum Kind {
+            /// One step, with all of its rows.
+            case step
+            /// Steps that are not linear, and whose rows are as many and independent.
+            case rows
+            /// Those and linear ones, tile by tile.
+            case tiles
+        }
         var steps: Range<Int>
-        var isTiled: Bool
+        var kind: Kind
+        var storesForNext: Bool { kind != .step }
     }
     let units: [Unit]
     let shared: Slots
     let inner: Slots
 
     init(_ program: ProgramDescription, _ steps: [Step], tiled: Bool) {
-        let units = tiled ? Self.tiledUnits(steps) : steps.indices.map { Unit(steps: $0..<$0 + 1, isTiled: false) }
+        let units = tiled ? Self.units(steps, of: .tiles) { $0.isLocal } : Self.units(steps, of: .rows) { $0.isLocal && $0.kind != .linear }
         var unitOf = [Int](repeating: 0, count: steps.count)
         for (index, unit) in units.enumerated() { for step in unit.steps { unitOf[step] = index } }
         var first = [Int](repeating: -1, count: program.tensors.count)
@@ -25,22 +34,25 @@ struct Workspace {
             for tensor in [step.a, step.b, step.c, step.out] where tensor >= 0 && program.tensors[tensor].role == .activation {
                 if first[tensor] < 0 { first[tensor] = index }
                 let isStored = step.kind == .attention && (tensor == step.b || tensor == step.c) && tensor != step.a
-                last[tensor] = isStored && index > 0 && units[unitOf[index - 1]].isTiled ? index - 1 : index
+                last[tensor] = isStored && index > 0 && units[unitOf[index - 1]].storesForNext ? index - 1 : index
             }
         }
         let live = program.tensors.indices.filter { first[$0] >= 0 }
-        let isInner = Set(live.filter { unitOf[first[$0]] == unitOf[last[$0]] && units[unitOf[first[$0]]].isTiled })
+        let isInner = Set(live.filter { unitOf[first[$0]] == unitOf[last[$0]] && units[unitOf[first[$0]]].kind == .tiles })
         self.units = units
         shared = Slots(program, live.filter { !isInner.contains($0) }.map { Slots.Life(tensor: $0, first: unitOf[first[$0]], last: unitOf[last[$0]]) })
         inner = Slots(program, isInner.map { Slots.Life(tensor: $0, first: first[$0], last: last[$0]) })
     }
 
-    private static func tiledUnits(_ steps: [Step]) -> [Unit] {
+    /// Steps that follow one another and are `joined` make one unit of `kind`.
+    private static func units(_ steps: [Step], of kind: Unit.Kind, joined: (Step) -> Bool) -> [Unit] {
         var units: [Unit] = []
         for index in steps.indices {
-            let isTiled = steps[index].isLocal
-            if isTiled, let last = units.last, last.isTiled { units[units.count - 1].steps = last.steps.lowerBound..<index + 1 } else {
-                units.append(Unit(steps: index..<index + 1, isTiled: isTiled))
+            let joins = joined(steps[index])
+            if joins, let last = units.last, last.kind == kind {
+                units[units.count - 1].steps = last.steps.lowerBound..<index + 1
+            } else {
+                units.append(Unit(steps: index..<index + 1, kind: joins ? kind : .step))
             }
         }
         return units

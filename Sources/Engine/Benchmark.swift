@@ -1,7 +1,8 @@
 public import Driver
 
 /// Measures the stages of a placement, each on its own devices: prefill of `prompts` tokens at each depth on the prefill stage, decode of
-/// `completions` tokens at each depth and batch on the decode stage. Tokens are spread over the vocabulary; every batch ends with its logits read by the host.
+/// `completions` tokens at each depth and batch on the decode stage. Tokens are spread over the vocabulary; every batch ends with its logits where the host
+/// can read them, as it is when requests are served.
 /// One thread uses it.
 public final class Benchmark {
     public struct Plan: Sendable {
@@ -137,7 +138,7 @@ public final class Benchmark {
             batch.rows = at == start + count ? [UInt32(size - 1)] : []
             modelled += Self.modelled(try stage.run(&batch))
         }
-        try stage.readLogits(rows: 1, into: &logits)
+        try stage.withLogits(rows: 1, &logits) { _ in }
         return modelled
     }
 
@@ -155,7 +156,7 @@ public final class Benchmark {
             batch.tokens = batch.sequences.map { _ in token(stage) }
             batch.positions = [UInt32](repeating: UInt32(position), count: sequences)
             modelled += Self.modelled(try stage.run(&batch))
-            try stage.readLogits(rows: sequences, into: &logits)
+            try stage.withLogits(rows: sequences, &logits) { _ in }
         }
         return modelled
     }

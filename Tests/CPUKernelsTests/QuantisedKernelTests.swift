@@ -45,8 +45,8 @@ struct QuantisedKernelTests {
             let cut = panels / 3
             Self.offset(&codes, &scales, &counts, &joined) { codes, scales, counts, joined in
                 var input = cpuk_q8(values: codes, scales: scales, counts: counts, joined: joined)
-                table.linear_packed(type, packed, inputs, 0, cut, outputs, &input, tokens, nil, &quantised, outputs, &scratch)
-                table.linear_packed(type, packed, inputs, cut, panels, outputs, &input, tokens, nil, &quantised, outputs, &scratch)
+                table.linear_packed(type, packed, inputs, 0, cut, outputs, &input, tokens, nil, &quantised, outputs, &scratch, nil)
+                table.linear_packed(type, packed, inputs, cut, panels, outputs, &input, tokens, nil, &quantised, outputs, &scratch, nil)
             }
             for t in 0..<tokens {
                 for o in 0..<outputs {
@@ -78,6 +78,44 @@ struct QuantisedKernelTests {
                 }
             }
         }
+    }
+
+    @Test("what is asked of memory meanwhile changes no result, is whole blocks in their order, and ends with the last of them", arguments: Kernels.sets)
+    func asking(isa: Int32) throws {
+        let table = try Kernels.table(isa)
+        var random = Kernels.Random(state: 77)
+        let (inputs, outputs, tokens) = (128, 96, 19)
+        let type = Int32(CPUK_Q4_1.rawValue)
+        let weights = Kernels.blocks(type, rows: outputs, inputs: inputs, &random)
+        let panel = cpuk_packed_bytes(type, inputs)
+        var packed = [UInt8](repeating: 0, count: outputs / 16 * panel)
+        for p in 0..<outputs / 16 {
+            packed.withUnsafeMutableBytes { table.pack(type, weights, inputs, p * 16, 16, $0.baseAddress.map { $0 + p * panel }) }
+        }
+        let x = random.row(tokens * inputs)
+        var (codes, scales) = ([Int8](repeating: 0, count: tokens * inputs), [Float](repeating: 0, count: tokens * inputs / 32))
+        var counts = [Int32](repeating: 0, count: scales.count), joined = [Int32](repeating: 0, count: scales.count)
+        table.quantise(x, tokens * inputs, &codes, &scales, &counts, &joined)
+        var scratch = [UInt8](repeating: 0, count: cpuk_opened_bytes(inputs))
+        let memory = [UInt8](repeating: 0, count: 8 * 4096)
+        var results: [[Float]] = []
+        for blocks in [[], [3, 0, 5], [UInt32](repeating: 1, count: 4000)] as [[UInt32]] {
+            var out = [Float](repeating: .nan, count: tokens * outputs)
+            Self.offset(&codes, &scales, &counts, &joined) { codes, scales, counts, joined in
+                memory.withUnsafeBufferPointer { memory in
+                    blocks.withUnsafeBufferPointer { blocks in
+                        var input = cpuk_q8(values: codes, scales: scales, counts: counts, joined: joined)
+                        var ask = cpuk_ask(
+                            base: memory.baseAddress, blocks: blocks.baseAddress, stride: 4096, bytes: 4096, at: 0, next: 0, last: UInt32(blocks.count))
+                        table.linear_packed(type, packed, inputs, 0, outputs / 16, outputs, &input, tokens, nil, &out, outputs, &scratch, &ask)
+                        #expect(ask.next <= ask.last && ask.at < ask.bytes)
+                        if blocks.count < 4 { #expect(ask.next == ask.last) } else { #expect(ask.next > 0 && ask.next < ask.last) }
+                    }
+                }
+            }
+            results.append(out)
+        }
+        #expect(results[0].allSatisfy(\.isFinite) && results[1] == results[0] && results[2] == results[0])
     }
 
     @Test("a NaN or an infinite activation stays visible in what it meets", arguments: Kernels.sets)
@@ -146,7 +184,7 @@ struct QuantisedKernelTests {
             var scratch = [UInt8](repeating: 0, count: cpuk_opened_bytes(inputs))
             Self.offset(&found.codes, &found.scales, &found.counts, &found.joined) { codes, scales, counts, joined in
                 var input = cpuk_q8(values: codes, scales: scales, counts: counts, joined: joined)
-                table.linear_packed(type, packed, inputs, 0, 1, 1, &input, 1, nil, &out, 1, &scratch)
+                table.linear_packed(type, packed, inputs, 0, 1, 1, &input, 1, nil, &out, 1, &scratch, nil)
             }
             let exact = Kernels.expand(type, row).reduce(0, +) * Double(sign) * 1000
             // What Q4_1's weights may differ by: 4.5 of the row's units, of which 1 + 8 * 1 is 32767.
@@ -174,7 +212,7 @@ struct QuantisedKernelTests {
                 var out = [Float](repeating: .nan, count: 16)
                 Self.offset(&found.codes, &found.scales, &found.counts, &found.joined) { codes, scales, counts, joined in
                     var one = cpuk_q8(values: codes, scales: scales, counts: counts, joined: joined)
-                    table.linear_packed(17, packed, 128, 0, 1, 16, &one, 1, nil, &out, 16, &scratch)
+                    table.linear_packed(17, packed, 128, 0, 1, 16, &one, 1, nil, &out, 16, &scratch, nil)
                 }
                 for row in 0..<16 {
                     let blocks = stride(from: row * 80, to: row * 80 + 80, by: 20).map { b in
@@ -201,7 +239,7 @@ struct QuantisedKernelTests {
             var found = quantised(table, random.row(64)), out = [Float](repeating: 0, count: 16)
             Self.offset(&found.codes, &found.scales, &found.counts, &found.joined) { codes, scales, counts, joined in
                 var one = cpuk_q8(values: codes, scales: scales, counts: counts, joined: joined)
-                table.linear_packed(17, packed, 64, 0, 1, 16, &one, 1, nil, &out, 16, &scratch)
+                table.linear_packed(17, packed, 64, 0, 1, 16, &one, 1, nil, &out, 16, &scratch, nil)
             }
             for row in 0..<16 { #expect(out[row].isFinite == (row != 5), "row \(row) is \(out[row])") }
         }

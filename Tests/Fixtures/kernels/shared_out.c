@@ -105,7 +105,7 @@ typedef struct {
 static void packed_piece(job *j, size_t i, size_t thread) {
   linear *l = j->context;
   size_t panels = (l->outputs + 15) / 16, first = i * l->cut, last = first + l->cut < panels ? first + l->cut : panels;
-  l->table->linear_packed(l->type, l->weights, l->inputs, first, last, l->outputs, l->q8, l->tokens, l->bias, l->out, l->outputs, l->scratch[thread]);
+  l->table->linear_packed(l->type, l->weights, l->inputs, first, last, l->outputs, l->q8, l->tokens, l->bias, l->out, l->outputs, l->scratch[thread], 0);
 }
 static void rows_piece(job *j, size_t i, size_t thread) {
   (void)thread;

@@ -36,6 +36,15 @@ struct cpuk_q8 {
   int32_t *joined; // [T][I / 32]
 };
 
+/// Memory that a linear operation asks for on the way, for an attention after it: `bytes` of each of `blocks` [next, last), `stride` apart from `base`
+/// on. Moved on by who uses it; one thread's.
+struct cpuk_ask {
+  const uint8_t *base;
+  const uint32_t *blocks;
+  uint64_t stride, bytes, at;
+  uint32_t next, last;
+};
+
 /// One attention task: some tokens of one sequence, one KV head with the query heads that share it.
 struct cpuk_attention {
   const float *q;            // [T][heads * dim]
@@ -67,9 +76,9 @@ struct cpuk_table {
   /// Rows [first, first + width) of quantised W into one panel of 16 rows; missing rows are zero. A panel has cpuk_packed_bytes bytes.
   void (*pack)(int type, const void *weights, size_t inputs, size_t first, size_t width, void *panel);
   /// out[t][o] for the rows of panels [first, last) that are below `outputs`, and all T: packed weights by int8 activations. Row stride of
-  /// `out` is `ld`. `scratch`: cpuk_opened_bytes(inputs) bytes, one for each thread. A result does not depend on T nor on the range.
+  /// `out` is `ld`. `scratch`: cpuk_opened_bytes(inputs) bytes, one for each thread. `ask` may be null. A result does not depend on T nor on the range.
   void (*linear_packed)(int type, const void *weights, size_t inputs, size_t first, size_t last, size_t outputs, const struct cpuk_q8 *x,
-                        size_t tokens, const float *bias, float *out, size_t ld, void *scratch);
+                        size_t tokens, const float *bias, float *out, size_t ld, void *scratch, struct cpuk_ask *ask);
   /// out[t][o] for rows [first, last) of W and all T: weights of any type by f32 activations, dequantised as they are used; best for few tokens.
   /// The same as linear_panel's of a panel of those rows in f32, bit for bit.
   void (*linear_rows)(int type, const void *weights, size_t inputs, size_t first, size_t last, const float *x, size_t tokens,
