@@ -4,7 +4,8 @@ import DriverKit
 ///
 /// A program is cut into units that run one after another. In a tiled workspace, steps whose rows are independent form one unit, which
 /// workers run for some tokens each: what lives only inside it lies in a small arena of the worker's own and stays in its cache. In a whole
-/// workspace linear steps and attentions are units, and so are the steps between them together, which workers share out by rows. What lives longer than a unit lies in shared slots, used again once the last unit that reads it is over.
+/// workspace linear steps and attentions are units, and so are the steps between them together, which workers share out by rows. What lives
+/// longer than a unit lies in shared slots, used again once the last unit that reads it is over.
 struct Workspace {
     /// Some steps; one of rows or tiles before an attention also writes that attention's K and V into the pool.
     struct Unit {
