@@ -129,20 +129,31 @@ public struct Explanation: Sendable, Encodable {
 
     private static func times(_ placements: [Placement], _ tokens: Int) -> [Time] {
         var times: [Time] = []
+        // What another pair has said is not said again; the links of one pair are each their own.
+        var said: Set<Time> = []
+        func next() { said.formUnion(times) }
         func add(_ what: String, _ cost: Cost?) {
             guard let cost else { return }
             let time = Time(what: what, microseconds: (Double(cost.nanoseconds) / 100).rounded() / 10, clock: cost.clock.rawValue)
-            if !times.contains(time) { times.append(time) }
+            if !said.contains(time) { times.append(time) }
         }
-        for placement in placements { add("prefill on \(placement.prefill.labels)", (try? placement.prefill.estimatePrefill(tokens: tokens)) ?? nil) }
-        let links = placements.flatMap { placement in placement.handoffs.filter { !$0.plan.adopts }.map { (placement, $0) } }
-        for (placement, link) in links {
-            let (from, bytes) = (placement.prefill.parts[link.prefillPart], link.plan.wireBytes(tokens: tokens, layers: link.layers.count))
-            add("KV export from \(from.device.label)", try? from.estimate(.kvExport(bytes: UInt64(bytes), pieces: link.layers.count)))
+        for placement in placements {
+            add("prefill on \(placement.prefill.labels)", (try? placement.prefill.estimatePrefill(tokens: tokens)) ?? nil)
+            next()
         }
-        for (placement, link) in links {
-            let (to, bytes) = (placement.decode.parts[link.decodePart], link.plan.importBytes(tokens: tokens, layers: link.layers.count))
-            add("KV import to \(to.device.label)", try? to.estimate(.kvImport(bytes: UInt64(bytes), pieces: link.layers.count)))
+        for placement in placements {
+            for link in placement.handoffs where !link.plan.adopts {
+                let (from, bytes) = (placement.prefill.parts[link.prefillPart], link.plan.wireBytes(tokens: tokens, layers: link.layers.count))
+                add("KV export from \(from.device.label)", try? from.estimate(.kvExport(bytes: UInt64(bytes), pieces: link.layers.count)))
+            }
+            next()
+        }
+        for placement in placements {
+            for link in placement.handoffs where !link.plan.adopts {
+                let (to, bytes) = (placement.decode.parts[link.decodePart], link.plan.importBytes(tokens: tokens, layers: link.layers.count))
+                add("KV import to \(to.device.label)", try? to.estimate(.kvImport(bytes: UInt64(bytes), pieces: link.layers.count)))
+            }
+            next()
         }
         for decode in PlacedStage.distinct(placements.map(\.decode)) {
             let hops = decode.parts.count - 1
@@ -151,6 +162,7 @@ public struct Explanation: Sendable, Encodable {
         }
         for placement in placements where !placement.isAggregated {
             add("prefill on \(placement.decode.labels) instead", (try? placement.decode.estimatePrefill(tokens: tokens)) ?? nil)
+            next()
         }
         return times
     }

@@ -79,6 +79,15 @@ struct CommandTests {
         #expect(text.contains("replica 2 of 2") && text.contains("4 pairs of replicas") && text.contains("handoff a -> c, b -> c, layers 0..<30"), "\(text)")
     }
 
+    @Test("explain lists the handoff's time for each device of a stage that is split")
+    func splitTimes() throws {
+        let folder = try Scratch()
+        let path = try manifest(folder, "  a: cpu\n  b: cpu\n  c: cpu\n", "stages: {prefill: a, decode: {devices: [b, c], split: layers}}\n")
+        let times = try Command.run("explain", path, "--json", in: folder.path).json["times"] as? [[String: Any]] ?? []
+        let handoff = times.compactMap { $0["what"] as? String }.filter { $0.hasPrefix("KV") }
+        #expect(handoff == ["KV export from a", "KV export from a", "KV import to b", "KV import to c"])
+    }
+
     @Test("explain draws the graph, and drivers, devices and call answer")
     func others() throws {
         let folder = try Scratch()
