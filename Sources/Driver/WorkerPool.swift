@@ -73,6 +73,31 @@ public final class WorkerPool: @unchecked Sendable {
         taken.store(false, ordering: .releasing)
     }
 
+    /// What both give, the second called on another thread where one is free.
+    public func both<A: Sendable, B: Sendable>(_ first: @Sendable () -> A, _ second: @Sendable () -> B) -> (A, B) {
+        let a = Mutex<A?>(nil), b = Mutex<B?>(nil)
+        func runFirst() {
+            let made = first()
+            a.withLock { $0 = made }
+        }
+        func runSecond() {
+            let made = second()
+            b.withLock { $0 = made }
+        }
+        withoutActuallyEscaping(runFirst) { runFirst in
+            withoutActuallyEscaping(runSecond) { runSecond in
+                withUnsafePointer(to: [runFirst, runSecond]) { calls in
+                    run(count: 2, grain: 1, body: { calls, begin, end, _ in
+                        guard let calls = calls?.assumingMemoryBound(to: [() -> Void].self).pointee else { return }
+                        for index in begin..<end { calls[Int(index)]() }
+                    }, user: UnsafeMutableRawPointer(mutating: calls))
+                }
+            }
+        }
+        // Both have run: neither is called again.
+        return (a.withLock { $0 } ?? first(), b.withLock { $0 } ?? second())
+    }
+
     /// The first index of a thread's run: a whole number of grains.
     private func first(of thread: Int, _ job: Job) -> UInt64 {
         let grains = (job.count - 1) / job.grain + 1

@@ -52,6 +52,9 @@ public final class GGUFFile: Sendable {
     /// importing the weights into a device without a copy. `TensorInfo.offset` counts from its start, which is page-aligned.
     public var unsafeBytes: UnsafeRawBufferPointer { mapping.bytes }
 
+    /// Lets go of what was read of the file in this process's memory; it is read from the file again when it is asked for. Any thread may call it.
+    public func forget() { mapping.forget() }
+
     /// The file's descriptor, open for reading as long as this object lives, for a device that maps the weights itself; nil for a copy of bytes.
     public var descriptor: Int32? { mapping.descriptor }
 

@@ -42,5 +42,10 @@ final class MappedBytes: @unchecked Sendable {
         release = { UnsafeMutableRawBufferPointer(mutating: $0).deallocate() }
     }
 
+    /// Lets go of a mapped file's pages in this process: they come back from the file as they are read.
+    func forget() {
+        if descriptor != nil { madvise(UnsafeMutableRawPointer(mutating: bytes.baseAddress), bytes.count, MADV_DONTNEED) }
+    }
+
     deinit { release(bytes) }
 }

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Glibc
+
 /// Many short strings of bytes in one piece of memory: a vocabulary has some fifty thousand, and an allocation for each takes several times the room.
 public struct ByteStrings: RandomAccessCollection, Sendable {
     private var bytes: [UInt8] = []
@@ -32,6 +34,16 @@ public struct ByteStrings: RandomAccessCollection, Sendable {
     /// Calls `body` with the bytes of one, without copying or counting them.
     func withBytes<R>(_ position: Int, _ body: (UnsafeBufferPointer<UInt8>) -> R) -> R {
         bytes.withUnsafeBufferPointer { body(UnsafeBufferPointer(rebasing: $0[range(position)])) }
+    }
+
+    /// Whether one is `other`, byte for byte.
+    func equals(_ position: Int, _ other: UnsafeRawBufferPointer) -> Bool {
+        let range = range(position)
+        guard range.count == other.count else { return false }
+        return bytes.withUnsafeBytes { all in
+            guard let these = all.baseAddress, let those = other.baseAddress else { return true } // both are empty
+            return memcmp(these + range.lowerBound, those, range.count) == 0
+        }
     }
 
     private func range(_ position: Int) -> Range<Int> { Int(position == 0 ? 0 : ends[position - 1])..<Int(ends[position]) }

@@ -45,7 +45,7 @@ struct Run: ParsableCommand {
     func run() throws {
         try Failure.wrapping {
             let session = try Session(manifest: manifest)
-            let tokenizer = try session.model.tokenizer()
+            let (tokenizer, placement) = try session.readied()
             let hooks = try session.hooks()
             let text = try input(session, tokenizer)
             try hooks.guardInput(text)
@@ -53,7 +53,7 @@ struct Run: ParsableCommand {
             let request = Request(
                 prompt: tokenizer.addsBOS ? [tokenizer.bos].compactMap { $0 } + ids : ids, maxTokens: maxTokens, sampling: try sampling(session.graph),
                 stops: stop, obeysEnd: !ignoreEnd)
-            let engine = try session.open(tokenizer: tokenizer)
+            let engine = try session.open(try placement.get(), tokenizer: tokenizer)
             let recorder = trace.map { _ in Trace() }
             engine.trace = recorder
             let report = try generate(engine, request)

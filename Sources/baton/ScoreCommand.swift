@@ -21,10 +21,10 @@ struct ScoreCommand: ParsableCommand {
     func run() throws {
         try Failure.wrapping {
             let session = try Session(manifest: manifest)
-            let tokenizer = try session.model.tokenizer()
+            let (tokenizer, placement) = try session.readied()
             let text = try Files.text(promptFile)
             guard !text.isEmpty else { throw Failure(code: 2, "\(promptFile): is empty; give it some text") }
-            let score = try session.open(tokenizer: tokenizer).score(tokenizer.encode(text))
+            let score = try session.open(try placement.get(), tokenizer: tokenizer).score(tokenizer.encode(text))
             Terminal.line(json ? try JSON.text(ScoreJSON(score, top: top)) : Self.table(score, tokenizer, top))
         }
     }

@@ -94,15 +94,21 @@ struct Session {
         return [LayerName(.watchdog, watchdog.deadlines.map { ($0.name.value, $0.value.value) })] + written
     }
 
+    /// The tokenizer, and where one request alone goes. Made at once, as one takes about as long as the other.
+    func readied() throws -> (tokenizer: Tokenizer, placement: Result<Placement, any Error>) {
+        let (tokenizer, placement) = catalog.host.workers.both({ Result { try model.tokenizer() } }, { Result { try firstPlacement() } })
+        return (try tokenizer.get(), placement)
+    }
+
     /// Opens the devices and compiles, with a bar on a terminal.
-    func open(tokenizer: Tokenizer) throws -> Engine {
+    func open(_ placement: Placement, tokenizer: Tokenizer) throws -> Engine {
         let bar = ProgressBar()
         defer { bar.clear() }
         var settings = Engine.Settings()
         settings.handoff = handoff
         settings.routing = routing
         return try Engine(
-            opening: try firstPlacement(), tokenizer: tokenizer, settings: settings, filters: try hooks(),
+            opening: placement, tokenizer: tokenizer, settings: settings, filters: try hooks(),
             progress: { label, fraction in bar.report("readying \(label)", fraction) })
     }
 
@@ -165,6 +171,7 @@ extension ModelFile {
         let tokens = try byteStrings(file, "tokenizer.ggml.tokens")
         let types = file.contains("tokenizer.ggml.token_type")
             ? try file.int32s("tokenizer.ggml.token_type") : [Int32](repeating: 1, count: tokens.count)
+        defer { file.forget() } // the strings are most of what was read of it
         return try Tokenizer(
             Vocabulary(
                 tokens: tokens, types: types, merges: try byteStrings(file, "tokenizer.ggml.merges"),

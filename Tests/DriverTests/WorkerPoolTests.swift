@@ -60,6 +60,24 @@ struct WorkerPoolTests {
         #expect(exact)
     }
 
+    @Test("of two calls at once each runs once, and what both give comes back", arguments: [1, 2, 4])
+    func both(threads: Int) {
+        let pool = WorkerPool(threads: threads), (first, second) = (Sum(), Sum())
+        for turn in 0..<100 {
+            let found = pool.both(
+                {
+                    first.value.wrappingAdd(1, ordering: .relaxed)
+                    return turn
+                },
+                {
+                    second.value.wrappingAdd(1, ordering: .relaxed)
+                    return "\(turn)"
+                })
+            #expect(found == (turn, "\(turn)"))
+        }
+        #expect(first.value.load(ordering: .relaxed) == 100 && second.value.load(ordering: .relaxed) == 100)
+    }
+
     @Test("a job of almost 2^64 indices overflows nothing", arguments: [0, 1, 1 << 63, .max] as [UInt64])
     func huge(grain: UInt64) {
         let pool = WorkerPool(threads: 3)

@@ -122,6 +122,9 @@ struct GGUFFileTests {
         let file = try GGUFFile(path: path)
         #expect(file.tensors.count == 11)
         #expect(UInt(bitPattern: file.unsafeBytes.baseAddress) % 4_096 == 0)
+        let read = Array(file.unsafeBytes)
+        file.forget()
+        #expect(Array(file.unsafeBytes) == read, "what was let go of comes back")
         let empty = try folder.write("empty.gguf", [])
         expect("empty.gguf", "0 bytes") { () throws(ModelError) in _ = try GGUFFile(path: empty) }
         expect("absent.gguf", "cannot open") { () throws(ModelError) in _ = try GGUFFile(path: folder.path + "/absent.gguf") }
