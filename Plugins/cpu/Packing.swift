@@ -31,7 +31,7 @@ struct Packing: @unchecked Sendable {
     private var jobs: [Job] = []
     private var units: [Unit] = []
     /// Bytes of stored weights in a unit, about.
-    private static let unitBytes = 256 << 10
+    private static let unitBytes = 1 << 20
 
     /// `room` has `aligned(PreparedWeight.packedBytes)` bytes for each weight that is added.
     init(kernels: Kernels, numerics: Numerics, into room: UnsafeMutableRawPointer) {
@@ -77,11 +77,10 @@ struct Packing: @unchecked Sendable {
     /// Packs all; `progress` hears fractions from any thread.
     func run(_ host: Host, progress: (Double) -> Void) {
         let done = Atomic<Int>(0)
-        host.parallelFor(units.count, grain: 1) { begin, end, _ in
-            for unit in units[begin..<end] {
-                pack(unit)
-                progress(Double(done.add(1, ordering: .relaxed).newValue) / Double(units.count))
-            }
+        // How long a unit takes depends on what the system needs for its pages.
+        host.each(units.count) { index, _ in
+            pack(units[index])
+            progress(Double(done.add(1, ordering: .relaxed).newValue) / Double(units.count))
         }
         for job in jobs { job.file?.release(job.range(0..<job.weight.panelCount)) }
         progress(1)
