@@ -73,20 +73,23 @@ final class Attention: @unchecked Sendable {
 
     private func runTasks(_ isFast: Bool, _ room: UnsafeMutablePointer<Float>, _ each: Int) {
         let attend = isFast ? kernels.table.pointee.attend_fast : kernels.table.pointee.attend
-        // Where tasks are many tokens, what they compute hides what they read.
-        let ask = isFast && tasks.first?.count ?? 0 <= 4 ? askAhead : nil
         nonisolated(unsafe) let room = room
         tasks.withUnsafeBufferPointer { tasks in
             nonisolated(unsafe) let tasks = tasks
+            func run(_ index: Int, _ worker: Int) {
+                var task = tasks[index]
+                task.scratch = room + worker * each
+                attend?(&task)
+            }
+            // Where tasks are many tokens, what they compute hides what they read, and those with the most positions take the longest.
+            guard isFast, tasks.first?.count ?? 0 <= 4, let ask = askAhead else { return host.each(tasks.count, run) }
             host.parallelFor(tasks.count, grain: 1) { begin, end, worker in
                 for index in begin..<end {
-                    var task = tasks[index]
-                    if let ask, index + 1 < end {
+                    if index + 1 < end {
                         var next = tasks[index + 1]
                         ask(&next, 0)
                     }
-                    task.scratch = room + worker * each
-                    attend?(&task)
+                    run(index, worker)
                 }
             }
         }

@@ -22,14 +22,16 @@ struct AttentionKernelTests {
         var elementBytes: Int { type == 1 ? 4 : 2 }
         var blockBytes: Int { 2 * kvHeads * blockTokens * dim * elementBytes }
 
-        init(_ random: inout Kernels.Random, type: Int32, fast: Bool) {
+        /// `plain`: two KV heads of two heads each, 400 positions of which eight are the task's, every one seen as it is.
+        init(_ random: inout Kernels.Random, type: Int32, fast: Bool, plain: Bool = false) {
             func between(_ low: Int, _ high: Int) -> Int { low + Int(abs(random.next()) * 1e6) % (high - low + 1) }
             self.type = type
             dim = fast ? 32 * between(1, 4) : 16 * between(1, 8)
             (kvHeads, group, blockTokens) = (between(1, 3), between(1, 5), between(1, 40))
-            (past, count) = (between(0, 3) == 0 ? 0 : between(0, 700), between(1, fast ? 32 : 16))
+            (past, count) = (between(0, 3) == 0 ? 0 : between(0, 700), between(1, fast ? 64 : 16))
             window = between(0, 2) == 0 ? UInt32(between(1, 400)) : 0
             cap = between(0, 2) == 0 ? 20 : 0
+            if plain { (dim, kvHeads, group, blockTokens, past, count, window, cap) = (32, 2, 2, 16, 392, 8, 0, 0) }
             positions = (0..<count).map { [past] in UInt32(past + $0) }
             q = random.row(count * kvHeads * group * dim).map { $0 * 2 }
             let blocks = (past + count + blockTokens - 1) / blockTokens
@@ -43,19 +45,24 @@ struct AttentionKernelTests {
         }
 
         private mutating func write(_ plane: Int, _ head: Int, _ random: inout Kernels.Random) -> [[Float]] {
-            (0..<total).map { position in
-                let row = random.row(dim)
-                let (block, within) = (Int(table[position / blockTokens]), position % blockTokens)
-                let at = block * blockBytes + ((plane * kvHeads + head) * blockTokens + within) * dim * elementBytes
-                return row.enumerated().map { index, value in
-                    let (bits, kept): (UInt32, Float) = switch type {
-                    case 1: (value.bitPattern, value)
-                    case 2: (UInt32(Float16(value).bitPattern), Float(Float16(value)))
-                    default: (value.bitPattern >> 16, Float(bitPattern: value.bitPattern & 0xFFFF_0000))
-                    }
-                    for byte in 0..<elementBytes { pool[at + index * elementBytes + byte] = UInt8(truncatingIfNeeded: bits >> (8 * byte)) }
-                    return kept
+            (0..<total).map { write(plane, head, $0, random.row(dim)) }
+        }
+
+        /// Another key for a position.
+        mutating func setKey(_ head: Int, _ position: Int, _ row: [Float]) { keys[head][position] = write(0, head, position, row) }
+
+        /// Gives what the pool has of it.
+        private mutating func write(_ plane: Int, _ head: Int, _ position: Int, _ row: [Float]) -> [Float] {
+            let (block, within) = (Int(table[position / blockTokens]), position % blockTokens)
+            let at = block * blockBytes + ((plane * kvHeads + head) * blockTokens + within) * dim * elementBytes
+            return row.enumerated().map { index, value in
+                let (bits, kept): (UInt32, Float) = switch type {
+                case 1: (value.bitPattern, value)
+                case 2: (UInt32(Float16(value).bitPattern), Float(Float16(value)))
+                default: (value.bitPattern >> 16, Float(bitPattern: value.bitPattern & 0xFFFF_0000))
                 }
+                for byte in 0..<elementBytes { pool[at + index * elementBytes + byte] = UInt8(truncatingIfNeeded: bits >> (8 * byte)) }
+                return kept
             }
         }
 
@@ -106,8 +113,9 @@ struct AttentionKernelTests {
         }
     }
 
+    /// Looks at the first and last token of `piece` and at some between.
     private func expectExact(_ piece: Case, _ found: [Float], within limit: Double) {
-        for t in 0..<piece.count {
+        for t in Set(stride(from: 0, to: piece.count, by: piece.count / 8 + 1)).union([piece.count - 1]) {
             for h in 0..<piece.heads {
                 let at = (t * piece.heads + h) * piece.dim
                 for (d, exact) in piece.exact(t, h).enumerated() where !(abs(Double(found[at + d]) - exact) <= limit) {
@@ -131,23 +139,42 @@ struct AttentionKernelTests {
     @Test("fast attention is its definition, or near it where it is in bf16, whole and in segments", arguments: Kernels.sets.filter { $0 > 0 }, [Int32(1), 2, 3])
     func attendFast(isa: Int32, type: Int32) throws {
         let table = try Kernels.table(isa)
-        let (fast, segment, merge) = (try #require(table.attend_fast), try #require(table.attend_segment), try #require(table.attend_merge))
         var random = Kernels.Random(state: UInt64(20 + type))
-        for _ in 0..<6 {
-            let piece = Case(&random, type: type, fast: true)
-            let whole = piece.run { fast($0) }
-            expectExact(piece, whole, within: table.attends_in_bf16 == 1 ? 2e-2 : 2e-5)
-            let segments = (piece.total + 255) / 256, floats = cpuk_segment_floats(piece.count * piece.group, piece.dim)
-            var found = [Float](repeating: .nan, count: segments * floats)
-            let parts = piece.run { task in
-                found.withUnsafeMutableBufferPointer { found in
-                    guard let base = found.baseAddress else { return }
-                    for index in (0..<segments).reversed() { segment(task, UInt32(index), base + index * floats) }
-                    merge(task, UInt32(segments), base)
-                }
+        for _ in 0..<5 { try expectFast(table, Case(&random, type: type, fast: true)) }
+    }
+
+    /// Fast attention of `piece` is its definition, whatever it is cut into.
+    private func expectFast(_ table: cpuk_table, _ piece: Case) throws {
+        let (fast, segment, merge) = (try #require(table.attend_fast), try #require(table.attend_segment), try #require(table.attend_merge))
+        let whole = piece.run { fast($0) }
+        expectExact(piece, whole, within: table.attends_in_bf16 == 1 ? 2e-2 : 2e-5)
+        let segments = (piece.total + 255) / 256, floats = cpuk_segment_floats(piece.count * piece.group, piece.dim)
+        var found = [Float](repeating: .nan, count: segments * floats)
+        let parts = piece.run { task in
+            found.withUnsafeMutableBufferPointer { found in
+                guard let base = found.baseAddress else { return }
+                for index in (0..<segments).reversed() { segment(task, UInt32(index), base + index * floats) }
+                merge(task, UInt32(segments), base)
             }
-            #expect(parts == whole)
-            for tokens in 1...3 { #expect(piece.run(tokens: tokens) { fast($0) } == whole, "\(tokens) tokens at a time") }
+        }
+        #expect(parts == whole)
+        for tokens in 1...3 { #expect(piece.run(tokens: tokens) { fast($0) } == whole, "\(tokens) tokens at a time") }
+    }
+
+    @Test("scores may rise from tile to tile, fall, and be minus infinity at first", arguments: Kernels.sets.filter { $0 > 0 }, [Int32(1), 3])
+    func range(isa: Int32, type: Int32) throws {
+        let table = try Kernels.table(isa)
+        var random = Kernels.Random(state: UInt64(40 + type))
+        // All are exact in bf16: what is tested is the softmax, not how scores are rounded.
+        let courses: [(q: Float, key: (Int) -> Float)] = [
+            (8, { Float($0 % 256) }), (8, { Float(255 - $0 % 256) }), (8, { Float($0 % 128 < 64 ? $0 % 2 * 200 : 100) }),
+            (0x1p127, { $0 < 150 ? -0x1p127 : $0 < 300 ? 0x1p-124 : 0 }),
+        ]
+        for course in courses {
+            var piece = Case(&random, type: type, fast: true, plain: true)
+            for index in piece.q.indices { piece.q[index] = index % piece.dim == 0 ? course.q : 0 }
+            for head in 0..<piece.kvHeads { for position in 0..<piece.total { piece.setKey(head, position, [course.key(position)] + [Float](repeating: 0, count: piece.dim - 1)) } }
+            try expectFast(table, piece)
         }
     }
 
@@ -162,6 +189,24 @@ struct AttentionKernelTests {
             let found = piece.run { attend($0) }
             #expect(found[..<piece.dim].allSatisfy { $0.isNaN })
             #expect(found[piece.dim...].allSatisfy { $0.isFinite })
+        }
+    }
+
+    @Test("a NaN among the keys stays visible in the rows that see it, wherever it is", arguments: Kernels.sets)
+    func keyIsNotANumber(isa: Int32) throws {
+        let table = try Kernels.table(isa)
+        var random = Kernels.Random(state: 50)
+        let sound = Case(&random, type: 1, fast: true, plain: true)
+        for position in [0, 7, 15, 63, 64, 200, 255, 256, 319, 394] {
+            var piece = sound
+            piece.setKey(0, position, [Float](repeating: .nan, count: piece.dim))
+            for attend in [table.attend, table.attend_fast].compactMap({ $0 }) {
+                let found = piece.run { attend($0) }
+                for row in 0..<piece.count * piece.heads {
+                    let sees = row % piece.heads < piece.group && piece.past + row / piece.heads >= position
+                    #expect(found[row * piece.dim..<(row + 1) * piece.dim].allSatisfy { sees ? $0.isNaN : $0.isFinite }, "position \(position), row \(row)")
+                }
+            }
         }
     }
 }

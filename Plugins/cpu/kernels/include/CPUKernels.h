@@ -23,7 +23,7 @@ enum cpuk_type { CPUK_F32 = 1, CPUK_F16 = 2, CPUK_BF16 = 3, CPUK_Q4_0 = 16, CPUK
 #define CPUK_PANEL 16
 /// Tokens of an attention task at most, for `attend` and for `attend_fast`.
 #define CPUK_TOKENS 16
-#define CPUK_FAST_TOKENS 32
+#define CPUK_FAST_TOKENS 64
 /// Positions with one softmax in `attend_fast`.
 #define CPUK_SEGMENT 256
 
