@@ -94,7 +94,8 @@ struct Session {
         return [LayerName(.watchdog, watchdog.deadlines.map { ($0.name.value, $0.value.value) })] + written
     }
 
-    /// The tokenizer, and where one request alone goes. Made at once, as one takes about as long as the other.
+    /// The tokenizer, and where one request alone goes. Made at once, as one takes about as long as the other; what is wrong with the prompt can be told
+    /// before what is wrong with the placement.
     func readied() throws -> (tokenizer: Tokenizer, placement: Result<Placement, any Error>) {
         let (tokenizer, placement) = catalog.host.workers.both({ Result { try model.tokenizer() } }, { Result { try firstPlacement() } })
         return (try tokenizer.get(), placement)

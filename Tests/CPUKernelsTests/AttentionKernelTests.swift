@@ -113,9 +113,8 @@ struct AttentionKernelTests {
         }
     }
 
-    /// Looks at the first and last token of `piece` and at some between.
     private func expectExact(_ piece: Case, _ found: [Float], within limit: Double) {
-        for t in Set(stride(from: 0, to: piece.count, by: piece.count / 8 + 1)).union([piece.count - 1]) {
+        for t in 0..<piece.count {
             for h in 0..<piece.heads {
                 let at = (t * piece.heads + h) * piece.dim
                 for (d, exact) in piece.exact(t, h).enumerated() where !(abs(Double(found[at + d]) - exact) <= limit) {
@@ -140,7 +139,7 @@ struct AttentionKernelTests {
     func attendFast(isa: Int32, type: Int32) throws {
         let table = try Kernels.table(isa)
         var random = Kernels.Random(state: UInt64(20 + type))
-        for _ in 0..<5 { try expectFast(table, Case(&random, type: type, fast: true)) }
+        for _ in 0..<6 { try expectFast(table, Case(&random, type: type, fast: true)) }
     }
 
     /// Fast attention of `piece` is its definition, whatever it is cut into.
