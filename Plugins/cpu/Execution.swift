@@ -1,5 +1,6 @@
 import CPUKernels
 import DriverKit
+import Synchronization
 
 /// Runs batches of a plan, one at a time, on the thread of the device's queue. Owns the activations between runs.
 ///
@@ -8,6 +9,7 @@ import DriverKit
 final class Execution: @unchecked Sendable {
     private let kernels: Kernels
     private let host: Host
+    private let team: Team
     private let linear: Linear
     private let attention: Attention
     private let activations = Scratch()
@@ -16,7 +18,6 @@ final class Execution: @unchecked Sendable {
     private let rowLinears: [RowLinear]
     private let ahead: KVAhead
     private var places: [UnsafeMutablePointer<Float>?] = []
-    private var operations: [Linear.Operation] = []
 
     /// Tokens of a tile at most: its activations stay in a core's second cache.
     static let tile = 64
@@ -26,11 +27,13 @@ final class Execution: @unchecked Sendable {
     init(kernels: Kernels, numerics: Numerics, host: Host) {
         self.kernels = kernels
         self.host = host
-        attention = Attention(kernels: kernels, numerics: numerics, host: host)
-        linear = Linear(kernels: kernels, numerics: numerics, host: host)
-        ahead = KVAhead(workers: host.workerCount)
-        arenas = (0..<host.workerCount).map { _ in Scratch() }
-        rowLinears = (0..<host.workerCount).map { _ in RowLinear(kernels: kernels.table) }
+        let workers = host.workerCount
+        team = Team(workers: workers)
+        attention = Attention(kernels: kernels, numerics: numerics, workers: workers)
+        linear = Linear(kernels: kernels, workers: workers)
+        ahead = KVAhead(workers: workers)
+        arenas = (0..<workers).map { _ in Scratch() }
+        rowLinears = (0..<workers).map { _ in RowLinear(kernels: kernels.table) }
     }
 
     /// What one run needs to know beside the plan.
@@ -44,38 +47,68 @@ final class Execution: @unchecked Sendable {
         let isCancelled: () -> Bool
     }
 
-    /// Computes every step of the plan for the batch. `layerDone` hears the program's layers, counted from 0, in order, as their KV is complete.
+    /// Computes every step of the plan for the batch. `layerDone` hears the program's layers, counted from 0, in order, as their KV is complete, on
+    /// one of the threads that compute.
     func run(_ run: Run) throws(DriverFailure) {
         let (plan, tokens) = (run.plan, run.batch.tokenCount)
         let isTiled = plan.canTile && tokens >= Self.leastTile * host.workerCount
         let workspace = isTiled ? plan.tiled : plan.whole
+        if run.pool == nil, plan.attends {
+            throw DriverFailure(.invalidArgument, "the program has attention and the batch no KV pool; give one")
+        }
         try place(run, workspace)
         if !plan.turns.isEmpty { makeTurns(plan.turns, run.batch.positions) }
-        linear.begin()
+        for unit in workspace.units where unit.kind == .step { linear.begin(plan.steps[unit.steps], rows: rows(plan.steps[unit.steps.lowerBound], run)) }
         ahead.begin(run.batch, isTiled ? nil : run.pool)
-        linear.asks = nil
         if let pool = run.pool, let last = run.batch.blockTables.max() { pool.reached(block: Int(last)) }
-        var doneLayers = 0
-        for (index, unit) in workspace.units.enumerated() {
-            let next = index + 1 < workspace.units.count ? plan.steps[workspace.units[index + 1].steps.lowerBound] : nil
-            let storing = next?.kind == .attention ? next : nil
-            switch unit.kind {
-            case .tiles: runTiles(unit.steps, storing: storing, run, workspace.inner)
-            case .rows: runRows(unit.steps, storing: storing, run)
-            case .step:
-                let isStored = index > 0 && workspace.units[index - 1].storesForNext
-                try runWhole(unit.steps.lowerBound, isStored: isStored, run, &doneLayers)
+        let isComplete = Atomic<Bool>(true)
+        run.batch.lend { batch in
+            attention.begin(plan.steps, run.batch, batch, run.pool)
+            team.begin()
+            places.withUnsafeBufferPointer { places in
+                guard let base = places.baseAddress else { return }
+                let turns = UnsafePointer(turns.base.assumingMemoryBound(to: Float.self))
+                let work = RowWork(kernels: kernels.table, batch: batch, turns: turns, places: RowPlaces(shared: base))
+                host.parallelFor(host.workerCount, grain: 1) { begin, _, worker in
+                    var member = Team.Member(team, worker: worker, asker: plan.ahead.asker(worker))
+                    if !go(Way(run: run, workspace: workspace, work: work), &member, isFirst: begin == 0) { isComplete.store(false, ordering: .relaxed) }
+                }
             }
-            if run.isCancelled() { throw DriverFailure(.cancelled, "the device was quiesced before the batch ended") }
         }
-        signal(to: plan.description.layerCount, run, &doneLayers)
+        if !isComplete.load(ordering: .relaxed) { throw DriverFailure(.cancelled, "the device was quiesced before the batch ended") }
     }
 
-    private func signal(to layer: Int, _ run: Run, _ done: inout Int) {
-        while done < layer {
-            run.layerDone(done)
-            done += 1
+    /// What workers go through.
+    private struct Way {
+        let run: Run
+        let workspace: Workspace
+        let work: RowWork
+
+        var steps: UnsafeBufferPointer<Step> { run.plan.steps }
+        var tokens: Int { work.batch.count }
+    }
+
+    /// One worker's way through a batch; false when it was cancelled on the way. The one that `isFirst` tells of layers.
+    private func go(_ way: Way, _ member: inout Team.Member, isFirst: Bool) -> Bool {
+        let program = way.run.plan.description
+        var doneLayers = 0
+        func signal(to layer: Int) {
+            while isFirst, doneLayers < layer {
+                way.run.layerDone(doneLayers)
+                doneLayers += 1
+            }
         }
+        for unit in way.workspace.units {
+            switch unit.kind {
+            case .tiles: runTiles(unit, way, &member)
+            case .rows: runRows(unit, way, &member)
+            case .step: runStep(unit, way, &member)
+            }
+            if let stored = unit.stores { signal(to: max(0, way.steps[stored].layer) - program.firstLayer + 1) }
+            if way.run.isCancelled() { return false }
+        }
+        signal(to: program.layerCount)
+        return true
     }
 
     /// Finds row 0 of every tensor that lies in shared slots or is bound.
@@ -92,115 +125,105 @@ final class Execution: @unchecked Sendable {
         }
     }
 
+    private func rows(_ step: Step, _ run: Run) -> Int { step.rows.count(tokens: run.batch.tokenCount, rows: run.batch.rows.count) }
+
     // MARK: Many tokens
 
-    private func runTiles(_ steps: Range<Int>, storing: Step?, _ run: Run, _ inner: Slots) {
-        let tokens = run.batch.tokenCount
+    private func runTiles(_ unit: Workspace.Unit, _ way: Way, _ member: inout Team.Member) {
+        let (tokens, work, linear) = (way.tokens, way.work, rowLinears[member.worker])
         let rounds = (tokens + Self.tile * host.workerCount - 1) / (Self.tile * host.workerCount)
         let size = (tokens + rounds * host.workerCount - 1) / (rounds * host.workerCount)
-        let (offsets, floats) = (inner.offsets(rows: size), max(inner.floats(rows: size) ?? 0, 16))
+        let inner = way.workspace.inner
+        let (offsets, arena) = (inner.offsets(rows: size), arenas[member.worker].floats(max(inner.floats(rows: size) ?? 0, 16)))
+        let target = unit.stores.flatMap { kvRows(way, $0) }
+        let steps = way.steps
         offsets.withUnsafeBufferPointer { offsets in
-            work(run) { work, places in
-                nonisolated(unsafe) let (offsets, places) = (offsets, places)
-                host.parallelFor((tokens + size - 1) / size, grain: 1) { begin, end, worker in
-                    for tile in begin..<end {
-                        let rows = tile * size..<min(tokens, (tile + 1) * size)
-                        let own = RowPlaces(shared: places, inner: offsets.baseAddress, arena: arenas[worker].floats(floats), start: rows.lowerBound)
-                        runTile(run.plan, steps, storing, run.pool, rows, own, work, rowLinears[worker])
-                    }
-                }
+            member.each((tokens + size - 1) / size) { tile in
+                let rows = tile * size..<min(tokens, (tile + 1) * size)
+                var own = work
+                (own.places.inner, own.places.arena, own.places.start) = (offsets.baseAddress, arena, rows.lowerBound)
+                runTile(steps[unit.steps], rows, own, linear)
+                if let stored = unit.stores, let target { own.store(steps[stored], rows, target) }
             }
         }
     }
 
-    private func runTile(
-        _ plan: Plan, _ steps: Range<Int>, _ storing: Step?, _ pool: Pool?, _ rows: Range<Int>, _ places: RowPlaces, _ work: RowWork, _ linear: RowLinear
-    ) {
+    private func runTile(_ steps: Slice<UnsafeBufferPointer<Step>>, _ rows: Range<Int>, _ work: RowWork, _ linear: RowLinear) {
         linear.begin()
-        plan.steps.withUnsafeBufferPointer { all in
-            for index in steps {
-                if all[index].kind == .linear {
-                    linear.run(
-                        all[index], places(all[index].a, rows.lowerBound, all[index].inColumns), rows: rows.count,
-                        places(all[index].out, rows.lowerBound, all[index].outColumns))
-                } else { work.run(all[index], rows, places) }
-            }
+        for step in steps {
+            if step.kind == .linear {
+                linear.run(
+                    step, work.places(step.a, rows.lowerBound, step.inColumns), rows: rows.count, work.places(step.out, rows.lowerBound, step.outColumns))
+            } else { work.run(step, rows) }
         }
-        if let storing, let pool { work.store(storing, rows, pool, places) }
     }
+
+    private func kvRows(_ way: Way, _ attention: Int) -> KVRows? { way.run.pool.map { KVRows($0, layer: max(0, way.steps[attention].layer)) } }
 
     // MARK: Few tokens
 
-    private func runWhole(_ index: Int, isStored: Bool, _ run: Run, _ doneLayers: inout Int) throws(DriverFailure) {
-        let step = run.plan.steps[index]
-        let rows = step.rows.count(tokens: run.batch.tokenCount, rows: run.batch.rows.count)
+    private func runStep(_ unit: Workspace.Unit, _ way: Way, _ member: inout Team.Member) {
+        let index = unit.steps.lowerBound
+        let rows = rows(way.steps[index], way.run)
         if rows == 0 { return }
-        switch step.kind {
-        case .linear: runLinear(run.plan, index, rows)
-        case .selectRows: select(step, run.batch.rows)
-        case .attention:
-            guard let pool = run.pool else { throw DriverFailure(.invalidArgument, "the program has attention and the batch no KV pool; give one") }
-            if !isStored { share(rows, columns: step.inColumns, run) { $0.store(step, $1, pool, $2) } }
-            let layer = max(0, step.layer)
-            signal(to: layer - run.plan.description.firstLayer + 1, run, &doneLayers)
-            guard let q = places[step.a], let out = places[step.out] else { return }
-            attention.run(step, q, run.batch, pool, layer, out)
-            linear.asks = ahead.asking(layer: layer + 1)
-        default: share(rows, columns: step.outColumns, run) { $0.run(step, $1, $2) }
+        switch way.steps[index].kind {
+        case .linear: runLinear(unit, rows, way, &member)
+        case .selectRows: member.each(1) { _ in select(way.steps[index], way.run.batch.rows) }
+        case .attention: attend(unit, way, &member)
+        default: runRows(unit, way, &member)
         }
     }
 
-    /// Steps one after another for each row, which is quantised then where a linear step takes it.
-    private func runRows(_ steps: Range<Int>, storing: Step?, _ run: Run) {
-        let all = run.plan.steps
-        let rows = all[steps.lowerBound].rows.count(tokens: run.batch.tokenCount, rows: run.batch.rows.count)
-        let columns = all[steps].reduce(storing?.inColumns ?? 0) { $0 + $1.outColumns }
-        if rows == 0 { return }
-        let taker = steps.upperBound < all.count && all[steps.upperBound].a == all[steps.upperBound - 1].out ? all[steps.upperBound] : nil
-        let input = taker.flatMap { linear.input(of: $0, tokens: rows) }
-        share(rows, columns: columns + (input?.inputs ?? 0), run) { work, rows, places in
-            for index in steps { work.run(all[index], rows, places) }
-            if let taker, let input { input.ready(rows, places(taker.a, rows.lowerBound, input.inputs)) }
-            if let storing, let pool = run.pool { work.store(storing, rows, pool, places) }
+    /// The linear step of a unit and those after it that run as one with it; they are skipped when their own turn comes.
+    private func runLinear(_ unit: Workspace.Unit, _ rows: Int, _ way: Way, _ member: inout Team.Member) {
+        let (index, steps) = (unit.steps.lowerBound, way.steps)
+        let together = way.run.plan.together[index]
+        if together == 0 { return }
+        member.asker?.aim(index)
+        if unit.readies != nil, let input = linear.input(of: steps[index], rows: rows) {
+            let (step, places, piece) = (steps[index], way.work.places, 8)
+            member.each((rows + piece - 1) / piece) { index in
+                let rows = index * piece..<min(rows, (index + 1) * piece)
+                input.ready(rows, places(step.a, rows.lowerBound, step.inColumns))
+            }
         }
+        member.asker?.aim(index + together)
+        linear.run(steps[index..<index + together], rows: rows, way.work.places, &member)
     }
 
-    /// Values from which on rows are shared out, and of one piece of them.
+    private func attend(_ unit: Workspace.Unit, _ way: Way, _ member: inout Team.Member) {
+        guard let pool = way.run.pool else { return }
+        if unit.stores != nil { runRows(unit, way, &member) }
+        let step = way.steps[unit.steps.lowerBound]
+        member.asker?.aim(unit.steps.upperBound)
+        let (q, out) = (way.work.places(step.a, 0, 0), way.work.places(step.out, 0, 0))
+        attention.run(step, q, pool, out, &member)
+        member.kvAsk = ahead.asking(layer: max(0, step.layer) + 1, worker: member.worker)
+    }
+
+    /// Values from which on rows are cut into pieces, and of one piece of them.
     private static let sharedFrom = 16_384
     private static let piece = 4096
 
-    /// Runs `body` over rows, shared out when there is enough to do.
-    private func share(_ rows: Int, columns: Int, _ run: Run, _ body: (RowWork, Range<Int>, RowPlaces) -> Void) {
-        work(run) { work, places in
-            let all = RowPlaces(shared: places)
-            if rows * columns < Self.sharedFrom { return body(work, 0..<rows, all) }
-            host.parallelFor(rows, grain: max(1, Self.piece / columns)) { begin, end, _ in body(work, begin..<end, all) }
+    /// Steps one after another for each row, which is readied then for the linear step that takes it, or stored for the attention. An attention itself
+    /// only has its rows stored.
+    private func runRows(_ unit: Workspace.Unit, _ way: Way, _ member: inout Team.Member) {
+        let (steps, work) = (way.steps, way.work)
+        let own = steps[unit.steps.lowerBound].kind == .attention ? unit.steps.lowerBound..<unit.steps.lowerBound : unit.steps
+        let count = rows(steps[unit.steps.lowerBound], way.run)
+        if count == 0 { return }
+        let taker = unit.readies.map { steps[$0] }
+        let input = taker.flatMap { linear.input(of: $0, rows: count) }
+        let target = unit.stores.flatMap { kvRows(way, $0) }
+        let columns = steps[own].reduce(0) { $0 + $1.outColumns } + (input?.inputs ?? 0) + (unit.stores.map { steps[$0].inColumns } ?? 0)
+        let piece = count * columns < Self.sharedFrom ? count : max(1, Self.piece / columns)
+        member.asker?.aim(unit.steps.upperBound)
+        member.each((count + piece - 1) / piece) { index in
+            let rows = index * piece..<min(count, (index + 1) * piece)
+            for step in own { work.run(steps[step], rows) }
+            if let taker, let input { input.ready(rows, work.places(taker.a, rows.lowerBound, input.inputs)) }
+            if let stored = unit.stores, let target { work.store(steps[stored], rows, target) }
         }
-    }
-
-    private func work(_ run: Run, _ body: (RowWork, UnsafePointer<UnsafeMutablePointer<Float>?>) -> Void) {
-        run.batch.tokens.withUnsafeBufferPointer { tokens in
-            places.withUnsafeBufferPointer { places in
-                guard let base = places.baseAddress else { return }
-                body(
-                    RowWork(
-                        kernels: kernels.table, batch: run.batch, tokens: tokens.baseAddress,
-                        turns: UnsafePointer(turns.base.assumingMemoryBound(to: Float.self))), base)
-            }
-        }
-    }
-
-    /// The linear step at `index` and those after it that run as one with it; they are skipped when their own turn comes.
-    private func runLinear(_ plan: Plan, _ index: Int, _ rows: Int) {
-        guard !plan.joinsBefore[index] else { return }
-        operations.removeAll(keepingCapacity: true)
-        for at in index..<index + plan.together[index] {
-            let step = plan.steps[at]
-            guard let weight = step.weight, let out = places[step.out] else { continue }
-            operations.append(Linear.Operation(weight: weight, bias: step.bias, out: out))
-        }
-        guard let x = places[plan.steps[index].a] else { return }
-        linear.run(operations, tensor: plan.steps[index].a, x: x, tokens: rows)
     }
 
     private func select(_ step: Step, _ rows: [UInt32]) {

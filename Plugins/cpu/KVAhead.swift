@@ -39,14 +39,12 @@ final class KVAhead: @unchecked Sendable {
         shares = (0..<UInt32(workers)).map { min($0 * each, UInt32(blocks.count))..<min(($0 + 1) * each, UInt32(blocks.count)) }
     }
 
-    /// What linear operations ask for from now on: KV of `layer`, counted in the whole model; nil where there is none.
-    func asking(layer: Int) -> UnsafeMutablePointer<cpuk_ask>? {
+    /// What a worker's linear operations ask for from now on: KV of `layer`, counted in the whole model; nil where there is none.
+    func asking(layer: Int, worker: Int) -> UnsafeMutablePointer<cpuk_ask>? {
         guard let pool, layer < pool.description.firstLayer + pool.description.layers else { return nil }
-        for worker in 0..<workers {
-            asks[worker] = cpuk_ask(
-                base: UnsafePointer(pool.layer(layer).assumingMemoryBound(to: UInt8.self)), blocks: UnsafePointer(kept.base.assumingMemoryBound(to: UInt32.self)),
-                stride: UInt64(pool.blockBytes), bytes: UInt64(pool.layerBytes), at: 0, next: shares[worker].lowerBound, last: shares[worker].upperBound)
-        }
-        return asks
+        asks[worker] = cpuk_ask(
+            base: UnsafePointer(pool.layer(layer).assumingMemoryBound(to: UInt8.self)), blocks: UnsafePointer(kept.base.assumingMemoryBound(to: UInt32.self)),
+            stride: UInt64(pool.blockBytes), bytes: UInt64(pool.layerBytes), at: 0, next: shares[worker].lowerBound, last: shares[worker].upperBound)
+        return asks + worker
     }
 }

@@ -4,18 +4,21 @@ import DriverKit
 /// A compiled program: weights readied, operations turned into steps, activations placed.
 final class Plan: @unchecked Sendable {
     let description: ProgramDescription
-    let steps: [Step]
+    /// Kept till the plan ends.
+    let steps: UnsafeBufferPointer<Step>
     /// Activations of a batch of few tokens, step by step, and of many, tile by tile.
     let whole: Workspace
     let tiled: Workspace
     /// Whether every linear step can run for some tokens at a time.
     let canTile: Bool
-    /// For each step, how many linear ones from it on share their input and the form of their weights, so that they run as one; and whether
-    /// it is run by one before it.
+    /// For each step, how many linear ones from it on share their input and the form of their weights, so that they run as one; 0: one before runs it.
     let together: [Int]
-    let joinsBefore: [Bool]
+    /// What a worker that waits asks memory for.
+    let ahead: WeightsAhead
     /// What rope turns by, each once.
     let turns: [Turn]
+    /// Whether there is attention.
+    let attends: Bool
     /// Inputs and outputs that steps read or write.
     let boundTensors: [Int]
     /// The most rows of an activation whose rows are a fixed count.
@@ -47,10 +50,12 @@ final class Plan: @unchecked Sendable {
         let weights = try packing.add(description)
         packing.run(host) { description.report($0) }
         together = Self.together(description, weights)
-        joinsBefore = Self.joins(together)
         var turns: [Turn] = []
-        steps = try Self.steps(description, weights, widened, &turns)
+        let steps = try Self.steps(description, weights, widened, &turns)
         self.turns = turns
+        attends = steps.contains { $0.kind == .attention }
+        ahead = WeightsAhead(steps, together: together, workers: host.workerCount)
+        self.steps = Self.kept(steps)
         whole = Workspace(description, steps, tiled: false)
         tiled = Workspace(description, steps, tiled: true)
         canTile = weights.allSatisfy { $0.map { RowLinear.takes($0.form) } ?? true }
@@ -60,13 +65,17 @@ final class Plan: @unchecked Sendable {
         try checkWorkspace(budget)
     }
 
+    deinit { steps.deallocate() }
+
+    private static func kept(_ steps: [Step]) -> UnsafeBufferPointer<Step> {
+        let kept = UnsafeMutableBufferPointer<Step>.allocate(capacity: steps.count)
+        _ = kept.initialize(from: steps)
+        return UnsafeBufferPointer(kept)
+    }
+
     private static func bound(_ program: ProgramDescription) -> [Int] {
         let used = Set(program.operations.flatMap { $0.inputs + [$0.output] })
         return program.tensors.indices.filter { used.contains($0) && [.input, .output].contains(program.tensors[$0].role) }
-    }
-
-    private static func joins(_ together: [Int]) -> [Bool] {
-        together.indices.map { index in index > 0 && together[index - 1] > 1 }
     }
 
     private static func steps(
@@ -162,6 +171,6 @@ final class Plan: @unchecked Sendable {
             else { continue }
             together[index] = together[index + 1] + 1
         }
-        return together
+        return together.indices.map { $0 > 0 && together[$0 - 1] > 1 ? 0 : together[$0] }
     }
 }

@@ -19,16 +19,16 @@ struct RowPlaces {
     }
 }
 
-/// Computes steps, but linear ones and attention, for some rows on the calling thread.
+/// Computes steps, but linear ones and attention, for some rows on the calling thread. Plain pointers: nothing is counted while workers pass it on.
 struct RowWork: @unchecked Sendable {
     let kernels: UnsafePointer<cpuk_table>
-    let batch: Batch
-    let tokens: UnsafePointer<UInt32>?
+    let batch: LentBatch
     /// Cosines and sines, a table [T][ropeDims] for each kind of turn.
     let turns: UnsafePointer<Float>?
+    var places: RowPlaces
 
     @inline(__always)
-    func run(_ step: Step, _ rows: Range<Int>, _ places: RowPlaces) {
+    func run(_ step: Step, _ rows: Range<Int>) {
         let (inputs, outputs, count) = (step.inColumns, step.outColumns, rows.count)
         let out = places(step.out, rows.lowerBound, outputs)
         if step.kind == .embed { return embed(step, rows, out) }
@@ -38,7 +38,7 @@ struct RowWork: @unchecked Sendable {
         case .rmsNorm: for r in 0..<count { table.rms_norm(x + r * inputs, step.floats, step.epsilon, out + r * inputs, inputs) }
         case .rope: rope(step, x, rows, out)
         case .swiglu: table.swiglu(x, places(step.b, rows.lowerBound, inputs), out, count * outputs)
-        case .add, .mul: arithmetic(step, x, rows, out, places)
+        case .add, .mul: arithmetic(step, x, rows, out)
         case .scale: for i in 0..<count * outputs { out[i] = x[i] * step.scale }
         case .softcap: table.softcap(x, step.cap, out, count * outputs)
         case .embed, .linear, .attention, .selectRows: return
@@ -46,7 +46,7 @@ struct RowWork: @unchecked Sendable {
     }
 
     private func embed(_ step: Step, _ rows: Range<Int>, _ out: UnsafeMutablePointer<Float>) {
-        guard let tokens, let base = step.table else { return }
+        guard let tokens = batch.tokens, let base = step.table else { return }
         let rowBytes = cpuk_bytes(step.tableType, step.outColumns)
         for (r, t) in rows.enumerated() {
             kernels.pointee.dequantise(step.tableType, base + Int(tokens[t]) * rowBytes, out + r * step.outColumns, step.outColumns)
@@ -54,7 +54,7 @@ struct RowWork: @unchecked Sendable {
     }
 
     private func rope(_ step: Step, _ x: UnsafePointer<Float>, _ rows: Range<Int>, _ out: UnsafeMutablePointer<Float>) {
-        guard let turns = turns.map({ $0 + step.turnsBefore * batch.tokenCount }) else { return }
+        guard let turns = turns.map({ $0 + step.turnsBefore * batch.count }) else { return }
         for (r, t) in rows.enumerated() {
             kernels.pointee.rope(
                 x + r * step.outColumns, out + r * step.outColumns, step.heads, step.headDim, step.ropeDims, turns + t * step.ropeDims, step.ropeStyle)
@@ -63,7 +63,7 @@ struct RowWork: @unchecked Sendable {
 
     /// add and mul; a second operand of one row meets every row of the first.
     private func arithmetic(
-        _ step: Step, _ x: UnsafePointer<Float>, _ rows: Range<Int>, _ out: UnsafeMutablePointer<Float>, _ places: RowPlaces
+        _ step: Step, _ x: UnsafePointer<Float>, _ rows: Range<Int>, _ out: UnsafeMutablePointer<Float>
     ) {
         let columns = step.outColumns
         guard let apply = step.kind == .add ? kernels.pointee.add : kernels.pointee.mul else { return }
@@ -75,30 +75,39 @@ struct RowWork: @unchecked Sendable {
         }
     }
 
-    /// K and V of the tokens into their blocks of an attention's layer, in the pool's dtype.
-    func store(_ step: Step, _ rows: Range<Int>, _ pool: Pool, _ places: RowPlaces) {
-        let d = pool.description
-        let (row, width) = (d.headDim * d.dtype.blockBytes, d.kvHeads * d.headDim)
-        let storage = pool.layer(max(0, step.layer))
-        let (blockBytes, planeBytes) = (pool.blockBytes, pool.planeBytes)
+    /// K and V of the tokens, which `step` attends to, into their blocks.
+    func store(_ step: Step, _ rows: Range<Int>, _ target: KVRows) {
+        guard let positions = batch.positions, let sequences = batch.sequences, let tables = batch.blockTables else { return }
         for t in rows {
-            let position = Int(batch.positions[t])
-            let block = Int(batch.blockTables[Int(batch.sequences[t]) * batch.blockTableStride + position / d.blockTokens])
-            let base = storage + block * blockBytes + position % d.blockTokens * row
-            let (k, v) = (places(step.b, t, width), places(step.c, t, width))
-            for head in 0..<d.kvHeads {
-                let target = base + head * d.blockTokens * row
-                put(k + head * d.headDim, d, target)
-                put(v + head * d.headDim, d, target + planeBytes)
-            }
+            let (block, offset) = target.place(Int(positions[t]))
+            let width = step.kvHeads * step.headDim
+            target.put(
+                places(step.b, t, width), places(step.c, t, width), block: Int(tables[Int(sequences[t]) * batch.stride + block]), offset: offset, kernels)
         }
     }
+}
 
-    private func put(_ row: UnsafePointer<Float>, _ d: KVPoolDescription, _ target: UnsafeMutableRawPointer) {
-        if d.dtype == .f32 {
-            target.assumingMemoryBound(to: Float.self).update(from: row, count: d.headDim)
-        } else {
-            kernels.pointee.narrow(d.dtype.kernelType, row, target.assumingMemoryBound(to: UInt16.self), d.headDim)
+/// What steps read of a batch, valid while it is lent.
+struct LentBatch: @unchecked Sendable {
+    let count: Int
+    let tokens, positions, sequences, blockTables: UnsafePointer<UInt32>?
+    /// Blocks of a sequence in `blockTables`.
+    let stride: Int
+}
+
+extension Batch {
+    func lend(_ body: (LentBatch) -> Void) {
+        tokens.withUnsafeBufferPointer { (tokens) in
+            positions.withUnsafeBufferPointer { (positions) in
+                sequences.withUnsafeBufferPointer { (sequences) in
+                    blockTables.withUnsafeBufferPointer { (tables) in
+                        body(
+                            LentBatch(
+                                count: positions.count, tokens: tokens.baseAddress, positions: positions.baseAddress, sequences: sequences.baseAddress,
+                                blockTables: tables.baseAddress, stride: blockTableStride))
+                    }
+                }
+            }
         }
     }
 }

@@ -19,14 +19,18 @@ struct Workspace {
         }
         var steps: Range<Int>
         var kind: Kind
-        var storesForNext: Bool { kind != .step }
+        /// Of rows: the linear step after them that takes the last one's output, which is readied for it row by row; of a linear step: that itself,
+        /// where its input was not readied before. Of rows, tiles and an attention: the attention whose K and V are stored, row by row. Nil for none.
+        var readies, stores: Int?
     }
     let units: [Unit]
     let shared: Slots
     let inner: Slots
 
     init(_ program: ProgramDescription, _ steps: [Step], tiled: Bool) {
-        let units = tiled ? Self.units(steps, of: .tiles) { $0.isLocal } : Self.units(steps, of: .rows) { $0.isLocal && $0.kind != .linear }
+        var units = tiled ? Self.units(steps, of: .tiles) { $0.isLocal } : Self.units(steps, of: .rows) { $0.isLocal && $0.kind != .linear }
+        Self.findReadied(&units, steps)
+        Self.findStored(&units, steps)
         var unitOf = [Int](repeating: 0, count: steps.count)
         for (index, unit) in units.enumerated() { for step in unit.steps { unitOf[step] = index } }
         var first = [Int](repeating: -1, count: program.tensors.count)
@@ -35,7 +39,7 @@ struct Workspace {
             for tensor in [step.a, step.b, step.c, step.out] where tensor >= 0 && program.tensors[tensor].role == .activation {
                 if first[tensor] < 0 { first[tensor] = index }
                 let isStored = step.kind == .attention && (tensor == step.b || tensor == step.c) && tensor != step.a
-                last[tensor] = isStored && index > 0 && units[unitOf[index - 1]].storesForNext ? index - 1 : index
+                last[tensor] = isStored && units[unitOf[index]].stores == nil ? index - 1 : index
             }
         }
         let live = program.tensors.indices.filter { first[$0] >= 0 }
@@ -43,6 +47,26 @@ struct Workspace {
         self.units = units
         shared = Slots(program, live.filter { !isInner.contains($0) }.map { Slots.Life(tensor: $0, first: unitOf[first[$0]], last: unitOf[last[$0]]) })
         inner = Slots(program, isInner.map { Slots.Life(tensor: $0, first: first[$0], last: last[$0]) })
+    }
+
+    private static func findReadied(_ units: inout [Unit], _ steps: [Step]) {
+        var readied: (tensor: Int, form: PreparedWeight.Form)?
+        for index in units.indices where units[index].kind != .tiles {
+            let own = steps[units[index].steps.lowerBound]
+            let at = units[index].kind == .rows ? units[index].steps.upperBound : own.kind == .linear ? units[index].steps.lowerBound : steps.count
+            guard at < steps.count, let form = steps[at].weight?.form, form != .rows, readied?.tensor != steps[at].a || readied?.form != form,
+                units[index].kind == .step || steps[at].a == steps[at - 1].out
+            else { continue }
+            units[index].readies = at
+            readied = (steps[at].a, form)
+        }
+    }
+
+    private static func findStored(_ units: inout [Unit], _ steps: [Step]) {
+        for index in units.indices where steps[units[index].steps.lowerBound].kind == .attention {
+            let by = index > 0 && units[index - 1].kind != .step ? index - 1 : index
+            units[by].stores = units[index].steps.lowerBound
+        }
     }
 
     /// Steps that follow one another and are `joined` make one unit of `kind`.

@@ -137,4 +137,18 @@ int cpuk_share(void *base, size_t length);
 /// memcpy for a target that is not read soon: it is written without being read first, and displaces nothing from the caches.
 void cpuk_copy_past_caches(void *to, const void *from, size_t length);
 
+/// Asks for `length` bytes, which are read soon, to be brought into the second cache.
+static inline void cpuk_ask_for(const void *from, size_t length) {
+  for (size_t at = 0; at < length; at += 64) __builtin_prefetch((const char *)from + at, 0, 2);
+}
+
+/// Tells the processor that this thread is spinning.
+static inline void cpuk_relax(void) {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  __asm__ __volatile__("yield");
+#endif
+}
+
 #endif
