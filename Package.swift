@@ -164,7 +164,7 @@ let package = Package(
         .executableTarget(name: "baton-fuzz", dependencies: ["Fuzz"], path: "Tests/FuzzRunner", swiftSettings: house),
         .testTarget(name: "FuzzTests", dependencies: ["Fuzz", "BuildKit", "TestKit", "baton-fuzz"], swiftSettings: house),
         .testTarget(name: "DeviceModelTests", dependencies: ["Driver", "TestKit"], swiftSettings: house),
-        .testTarget(name: "CPUDriverTests", dependencies: ["Driver", "TestKit", "CDriver"], swiftSettings: house),
+        .testTarget(name: "CPUDriverTests", dependencies: ["Driver", "TestKit", "BuildKit", "CDriver"], swiftSettings: house),
         .testTarget(name: "HouseTests", swiftSettings: house),
         .testTarget(name: "ConformanceTests", dependencies: ["DriverConformance", "HandoffConformance", "CTemplates", "TestKit", "BuildKit", "baton", "baton-driver-host"], swiftSettings: house),
         .testTarget(name: "BedrockTests", dependencies: ["Server", "Engine", "Tokens", "TestKit", "BuildKit", "baton", crypto, .product(name: "NIOCore", package: "swift-nio"), .product(name: "HTTPTypes", package: "swift-http-types")], swiftSettings: house),

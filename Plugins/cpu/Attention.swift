@@ -12,6 +12,8 @@ final class Attention: @unchecked Sendable {
     private var tasks: [cpuk_attention] = []
     private var parts: [Part] = []
     private var manner = Manner.plain
+    /// Tasks of more tokens than this compute for longer than they read.
+    private static let fewTokens: UInt32 = 4
 
     /// A segment of positions of a task.
     private struct Part {
@@ -43,16 +45,22 @@ final class Attention: @unchecked Sendable {
         kernels.pointee.attends_in_bf16 == 1 ? kernels.pointee.attend_ask : nil
     }
 
-    /// Cuts a batch into tasks, before workers begin. `steps`: those of the program, whose attentions differ in their query heads at most.
-    func begin(_ steps: UnsafeBufferPointer<Step>, _ batch: Batch, _ lent: LentBatch, _ pool: Pool?) {
+    /// Cuts a batch into tasks, before workers begin. A program's attentions differ in their query heads at most; `heads` are the most.
+    func begin(heads: Int, _ batch: Batch, _ lent: LentBatch, _ pool: Pool?) {
         tasks.removeAll(keepingCapacity: true)
-        guard let pool, let heads = steps.lazy.filter({ $0.kind == .attention }).map(\.heads).max() else { return }
+        guard let pool, heads > 0 else { return }
         let d = pool.description
         let group = heads / d.kvHeads
         let isFast = kernels.pointee.attend_fast != nil && (numerics.attendsInBF16 || kernels.pointee.attends_in_bf16 == 0) && d.headDim % 32 == 0
         makeTasks(batch, lent, pool, limit: Int(isFast ? CPUK_FAST_TOKENS : CPUK_TOKENS))
         for room in scratch { _ = room.floats(cpuk_attention_scratch(d.headDim, group)) }
-        manner = !isFast ? .plain : tasks.count < 4 * workers && split(batch, group) ? .bySegment : (tasks.first?.count ?? 0) <= 4 && tasks.count > workers && askAhead != nil ? .byRun : .byTask
+        manner = isFast ? fastManner(batch, group) : .plain
+    }
+
+    private func fastManner(_ batch: Batch, _ group: Int) -> Manner {
+        if tasks.count < 4 * workers, split(batch, group) { return .bySegment }
+        let isShort = (tasks.first?.count ?? 0) <= Self.fewTokens
+        return isShort && tasks.count > workers && askAhead != nil ? .byRun : .byTask
     }
 
     /// Those with the most positions first, so that the last to run are short.
@@ -95,7 +103,7 @@ final class Attention: @unchecked Sendable {
 
     /// q and out: [tokens][heads * headDim]. K and V of the batch are in `pool`. One worker's way through it.
     func run(
-        _ step: Step, _ q: UnsafePointer<Float>, _ pool: Pool, _ out: UnsafeMutablePointer<Float>, _ member: inout Team.Member
+        _ step: Step, _ q: UnsafePointer<Float>, _ pool: Pool, _ out: UnsafeMutablePointer<Float>, _ member: inout Member
     ) {
         let (room, layer) = (scratch[member.worker].base.assumingMemoryBound(to: Float.self), pool.layer(max(0, step.layer)))
         func filled(_ task: cpuk_attention) -> cpuk_attention {
@@ -129,7 +137,7 @@ final class Attention: @unchecked Sendable {
     }
 
     private func runParts(
-        _ tasks: UnsafeBufferPointer<cpuk_attention>, _ filled: (cpuk_attention) -> cpuk_attention, _ member: inout Team.Member
+        _ tasks: UnsafeBufferPointer<cpuk_attention>, _ filled: (cpuk_attention) -> cpuk_attention, _ member: inout Member
     ) {
         let found = found.base.assumingMemoryBound(to: Float.self)
         parts.withUnsafeBufferPointer { parts in

@@ -78,16 +78,16 @@ final class CPUDevice: DeviceImplementation {
     func submit(_ program: any ProgramImplementation, _ batch: Batch, _ sync: Sync) throws(DriverFailure) {
         guard let program = program as? CPUProgram else { throw DriverFailure(.invalidArgument, "a program of another driver") }
         let pool = batch.pool as? Pool
-        var bound = [UnsafeMutablePointer<Float>?](repeating: nil, count: program.description.tensors.count)
+        var bound: [Execution.Place] = []
         for binding in batch.bindings {
             guard let buffer = binding.buffer as? HostBuffer else { throw DriverFailure(.invalidArgument, "a buffer of another driver") }
             guard program.description.tensors[binding.tensor].role == .input || buffer.isWritable else {
                 throw DriverFailure(.permissionDenied, "output '\(program.description.tensors[binding.tensor].name)' is bound to memory imported for reading; import it for writing")
             }
-            bound[binding.tensor] = (buffer.base + binding.offset).assumingMemoryBound(to: Float.self)
+            bound.append(Execution.Place(tensor: binding.tensor, base: (buffer.base + binding.offset).assumingMemoryBound(to: Float.self)))
         }
         let queue = try queue(sync)
-        nonisolated(unsafe) let places = bound
+        let places = bound
         let execution = executions[sync.queue]
         let isBrief = batch.tokenCount <= Self.briefTokens && program.plan.packedBytes <= Self.briefBytes
         try queue.submit(sync, isBrief: isBrief) { [unowned queue] () throws(DriverFailure) in

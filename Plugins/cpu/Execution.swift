@@ -2,10 +2,13 @@ import CPUKernels
 import DriverKit
 import Synchronization
 
+/// A worker on its way through a batch; while it waits, it asks memory for weights.
+typealias Member = Team.Member<WeightsAhead.Asker>
+
 /// Runs batches of a plan, one at a time, on the thread of the device's queue. Owns the activations between runs.
 ///
-/// Many tokens run in tiles: each worker takes some tokens through all the steps between two attentions. Few tokens run step by step, and
-/// workers share out the weights' rows. Either way a token's results are the same, bit for bit.
+/// The workers go through a batch together, as a team. Many tokens run in tiles: each worker takes some tokens through all the steps between two
+/// attentions. Few tokens run step by step, and workers share out the weights' rows. Either way a token's results are the same, bit for bit.
 final class Execution: @unchecked Sendable {
     private let kernels: Kernels
     private let host: Host
@@ -18,6 +21,8 @@ final class Execution: @unchecked Sendable {
     private let rowLinears: [RowLinear]
     private let ahead: KVAhead
     private var places: [UnsafeMutablePointer<Float>?] = []
+    /// What `places` were found for.
+    private var placed: (workspace: Workspace, rows: Int)?
 
     /// Tokens of a tile at most: its activations stay in a core's second cache.
     static let tile = 64
@@ -36,13 +41,19 @@ final class Execution: @unchecked Sendable {
         rowLinears = (0..<workers).map { _ in RowLinear(kernels: kernels.table) }
     }
 
+    /// Where row 0 of a tensor lies.
+    struct Place: @unchecked Sendable {
+        let tensor: Int
+        let base: UnsafeMutablePointer<Float>
+    }
+
     /// What one run needs to know beside the plan.
     struct Run {
         let plan: Plan
         let batch: Batch
         let pool: Pool?
-        /// Where each tensor of role input or output lies; null where it is not bound.
-        let bound: [UnsafeMutablePointer<Float>?]
+        /// Where tensors of role input or output lie.
+        let bound: [Place]
         let layerDone: (Int) -> Void
         let isCancelled: () -> Bool
     }
@@ -53,24 +64,24 @@ final class Execution: @unchecked Sendable {
         let (plan, tokens) = (run.plan, run.batch.tokenCount)
         let isTiled = plan.canTile && tokens >= Self.leastTile * host.workerCount
         let workspace = isTiled ? plan.tiled : plan.whole
-        if run.pool == nil, plan.attends {
+        if run.pool == nil, plan.heads > 0 {
             throw DriverFailure(.invalidArgument, "the program has attention and the batch no KV pool; give one")
         }
         try place(run, workspace)
         if !plan.turns.isEmpty { makeTurns(plan.turns, run.batch.positions) }
-        for unit in workspace.units where unit.kind == .step { linear.begin(plan.steps[unit.steps], rows: rows(plan.steps[unit.steps.lowerBound], run)) }
+        for step in workspace.linears { linear.begin(plan.steps[step], rows: rows(plan.steps[step], run)) }
         ahead.begin(run.batch, isTiled ? nil : run.pool)
         if let pool = run.pool, let last = run.batch.blockTables.max() { pool.reached(block: Int(last)) }
         let isComplete = Atomic<Bool>(true)
         run.batch.lend { batch in
-            attention.begin(plan.steps, run.batch, batch, run.pool)
+            attention.begin(heads: plan.heads, run.batch, batch, run.pool)
             team.begin()
             places.withUnsafeBufferPointer { places in
                 guard let base = places.baseAddress else { return }
                 let turns = UnsafePointer(turns.base.assumingMemoryBound(to: Float.self))
                 let work = RowWork(kernels: kernels.table, batch: batch, turns: turns, places: RowPlaces(shared: base))
                 host.parallelFor(host.workerCount, grain: 1) { begin, _, worker in
-                    var member = Team.Member(team, worker: worker, asker: plan.ahead.asker(worker))
+                    var member = Member(team, worker: worker, waiting: plan.ahead.asker(worker))
                     if !go(Way(run: run, workspace: workspace, work: work), &member, isFirst: begin == 0) { isComplete.store(false, ordering: .relaxed) }
                 }
             }
@@ -89,7 +100,7 @@ final class Execution: @unchecked Sendable {
     }
 
     /// One worker's way through a batch; false when it was cancelled on the way. The one that `isFirst` tells of layers.
-    private func go(_ way: Way, _ member: inout Team.Member, isFirst: Bool) -> Bool {
+    private func go(_ way: Way, _ member: inout Member, isFirst: Bool) -> Bool {
         let program = way.run.plan.description
         var doneLayers = 0
         func signal(to layer: Int) {
@@ -114,22 +125,28 @@ final class Execution: @unchecked Sendable {
     /// Finds row 0 of every tensor that lies in shared slots or is bound.
     private func place(_ run: Run, _ workspace: Workspace) throws(DriverFailure) {
         let program = run.plan.description
-        let rows = max(run.batch.tokenCount, run.plan.fixedRows)
-        let arena = activations.floats(max(workspace.shared.floats(rows: rows) ?? 0, 16))
-        let offsets = workspace.shared.offsets(rows: rows)
-        places.removeAll(keepingCapacity: true)
-        for tensor in program.tensors.indices { places.append(offsets[tensor] >= 0 ? arena + offsets[tensor] : run.bound[tensor]) }
+        placeShared(workspace, rows: max(run.batch.tokenCount, run.plan.fixedRows))
+        for tensor in run.plan.boundTensors { places[tensor] = nil }
+        for place in run.bound { places[place.tensor] = place.base }
         for tensor in run.plan.boundTensors where places[tensor] == nil {
             if program.tensors[tensor].rowsKind == .rows, run.batch.rows.isEmpty { continue }
             throw DriverFailure(.invalidArgument, "tensor '\(program.tensors[tensor].name)' is an input or output and is not bound to a buffer; bind it")
         }
     }
 
+    /// The same for as many rows of the same workspace as in the run before: then they lie there already.
+    private func placeShared(_ workspace: Workspace, rows: Int) {
+        guard placed?.workspace !== workspace || placed?.rows != rows else { return }
+        let arena = activations.floats(max(workspace.shared.floats(rows: rows) ?? 0, 16))
+        places = workspace.shared.offsets(rows: rows).map { $0 >= 0 ? arena + $0 : nil }
+        placed = (workspace, rows)
+    }
+
     private func rows(_ step: Step, _ run: Run) -> Int { step.rows.count(tokens: run.batch.tokenCount, rows: run.batch.rows.count) }
 
     // MARK: Many tokens
 
-    private func runTiles(_ unit: Workspace.Unit, _ way: Way, _ member: inout Team.Member) {
+    private func runTiles(_ unit: Workspace.Unit, _ way: Way, _ member: inout Member) {
         let (tokens, work, linear) = (way.tokens, way.work, rowLinears[member.worker])
         let rounds = (tokens + Self.tile * host.workerCount - 1) / (Self.tile * host.workerCount)
         let size = (tokens + rounds * host.workerCount - 1) / (rounds * host.workerCount)
@@ -162,7 +179,7 @@ final class Execution: @unchecked Sendable {
 
     // MARK: Few tokens
 
-    private func runStep(_ unit: Workspace.Unit, _ way: Way, _ member: inout Team.Member) {
+    private func runStep(_ unit: Workspace.Unit, _ way: Way, _ member: inout Member) {
         let index = unit.steps.lowerBound
         let rows = rows(way.steps[index], way.run)
         if rows == 0 { return }
@@ -175,11 +192,11 @@ final class Execution: @unchecked Sendable {
     }
 
     /// The linear step of a unit and those after it that run as one with it; they are skipped when their own turn comes.
-    private func runLinear(_ unit: Workspace.Unit, _ rows: Int, _ way: Way, _ member: inout Team.Member) {
+    private func runLinear(_ unit: Workspace.Unit, _ rows: Int, _ way: Way, _ member: inout Member) {
         let (index, steps) = (unit.steps.lowerBound, way.steps)
         let together = way.run.plan.together[index]
         if together == 0 { return }
-        member.asker?.aim(index)
+        member.waiting.aim(index)
         if unit.readies != nil, let input = linear.input(of: steps[index], rows: rows) {
             let (step, places, piece) = (steps[index], way.work.places, 8)
             member.each((rows + piece - 1) / piece) { index in
@@ -187,18 +204,18 @@ final class Execution: @unchecked Sendable {
                 input.ready(rows, places(step.a, rows.lowerBound, step.inColumns))
             }
         }
-        member.asker?.aim(index + together)
+        member.waiting.aim(index + together)
         linear.run(steps[index..<index + together], rows: rows, way.work.places, &member)
     }
 
-    private func attend(_ unit: Workspace.Unit, _ way: Way, _ member: inout Team.Member) {
+    private func attend(_ unit: Workspace.Unit, _ way: Way, _ member: inout Member) {
         guard let pool = way.run.pool else { return }
         if unit.stores != nil { runRows(unit, way, &member) }
         let step = way.steps[unit.steps.lowerBound]
-        member.asker?.aim(unit.steps.upperBound)
+        member.waiting.aim(unit.steps.upperBound)
         let (q, out) = (way.work.places(step.a, 0, 0), way.work.places(step.out, 0, 0))
         attention.run(step, q, pool, out, &member)
-        member.kvAsk = ahead.asking(layer: max(0, step.layer) + 1, worker: member.worker)
+        member.waiting.kv = ahead.asking(layer: max(0, step.layer) + 1, worker: member.worker)
     }
 
     /// Values from which on rows are cut into pieces, and of one piece of them.
@@ -207,7 +224,7 @@ final class Execution: @unchecked Sendable {
 
     /// Steps one after another for each row, which is readied then for the linear step that takes it, or stored for the attention. An attention itself
     /// only has its rows stored.
-    private func runRows(_ unit: Workspace.Unit, _ way: Way, _ member: inout Team.Member) {
+    private func runRows(_ unit: Workspace.Unit, _ way: Way, _ member: inout Member) {
         let (steps, work) = (way.steps, way.work)
         let own = steps[unit.steps.lowerBound].kind == .attention ? unit.steps.lowerBound..<unit.steps.lowerBound : unit.steps
         let count = rows(steps[unit.steps.lowerBound], way.run)
@@ -215,9 +232,8 @@ final class Execution: @unchecked Sendable {
         let taker = unit.readies.map { steps[$0] }
         let input = taker.flatMap { linear.input(of: $0, rows: count) }
         let target = unit.stores.flatMap { kvRows(way, $0) }
-        let columns = steps[own].reduce(0) { $0 + $1.outColumns } + (input?.inputs ?? 0) + (unit.stores.map { steps[$0].inColumns } ?? 0)
-        let piece = count * columns < Self.sharedFrom ? count : max(1, Self.piece / columns)
-        member.asker?.aim(unit.steps.upperBound)
+        let piece = count * unit.columns < Self.sharedFrom ? count : max(1, Self.piece / unit.columns)
+        member.waiting.aim(unit.steps.upperBound)
         member.each((count + piece - 1) / piece) { index in
             let rows = index * piece..<min(count, (index + 1) * piece)
             for step in own { work.run(steps[step], rows) }

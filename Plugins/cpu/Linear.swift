@@ -15,14 +15,12 @@ final class Linear: @unchecked Sendable {
         opened = (0..<workers).map { _ in Scratch() }
     }
 
-    /// Makes room for every linear step of `steps` by `rows` rows, before workers begin.
-    func begin(_ steps: Slice<UnsafeBufferPointer<Step>>, rows: Int) {
-        for step in steps {
-            guard let weight = step.weight else { continue }
-            _ = room.input(weight.form, rows: rows, inputs: weight.inputs)
-            let bytes = weight.form == .packed ? cpuk_opened_bytes(weight.inputs) : weight.form == .rows ? weight.inputs * 17 * 4 : 0
-            for scratch in opened { _ = scratch.room(bytes) }
-        }
+    /// Makes room for a step by `rows` rows, before workers begin.
+    func begin(_ step: Step, rows: Int) {
+        guard let weight = step.weight else { return }
+        _ = room.input(weight.form, rows: rows, inputs: weight.inputs)
+        let bytes = weight.form == .packed ? cpuk_opened_bytes(weight.inputs) : weight.form == .rows ? weight.inputs * 17 * 4 : 0
+        for scratch in opened { _ = scratch.room(bytes) }
     }
 
     /// What is to be readied for a linear step; nil where it takes its input as it is.
@@ -30,13 +28,13 @@ final class Linear: @unchecked Sendable {
 
     /// `steps` have one form and one input of `rows` rows, which is readied. One worker's way through them.
     func run(
-        _ steps: Slice<UnsafeBufferPointer<Step>>, rows: Int, _ places: RowPlaces, _ member: inout Team.Member
+        _ steps: Slice<UnsafeBufferPointer<Step>>, rows: Int, _ places: RowPlaces, _ member: inout Member
     ) {
         guard let first = steps.first, let weight = first.weight else { return }
         let scratch = opened[member.worker].base
         if weight.form == .rows { return stored(steps, rows, places, &member, scratch) }
         guard let input = room.input(weight.form, rows: rows, inputs: weight.inputs) else { return }
-        let ask = member.kvAsk
+        let ask = member.waiting.kv
         let unit = weight.form == .pairs ? 4 : weight.form == .packed && rows > 8 ? 2 : 1
         let units = steps.reduce(0) { $0 + Self.units($1, unit) }
         member.share(units) { begin, end in
@@ -85,7 +83,7 @@ final class Linear: @unchecked Sendable {
     private static let fewRows = 6
 
     private func stored(
-        _ steps: Slice<UnsafeBufferPointer<Step>>, _ rows: Int, _ places: RowPlaces, _ member: inout Team.Member, _ scratch: UnsafeMutableRawPointer
+        _ steps: Slice<UnsafeBufferPointer<Step>>, _ rows: Int, _ places: RowPlaces, _ member: inout Member, _ scratch: UnsafeMutableRawPointer
     ) {
         for step in steps {
             guard let weight = step.weight else { continue }

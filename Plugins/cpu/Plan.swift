@@ -17,8 +17,8 @@ final class Plan: @unchecked Sendable {
     let ahead: WeightsAhead
     /// What rope turns by, each once.
     let turns: [Turn]
-    /// Whether there is attention.
-    let attends: Bool
+    /// Query heads of the attention with the most; 0 where there is none.
+    let heads: Int
     /// Inputs and outputs that steps read or write.
     let boundTensors: [Int]
     /// The most rows of an activation whose rows are a fixed count.
@@ -53,7 +53,7 @@ final class Plan: @unchecked Sendable {
         var turns: [Turn] = []
         let steps = try Self.steps(description, weights, widened, &turns)
         self.turns = turns
-        attends = steps.contains { $0.kind == .attention }
+        heads = steps.lazy.filter { $0.kind == .attention }.map(\.heads).max() ?? 0
         ahead = WeightsAhead(steps, together: together, workers: host.workerCount)
         self.steps = Self.kept(steps)
         whole = Workspace(description, steps, tiled: false)

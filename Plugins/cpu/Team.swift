@@ -1,6 +1,10 @@
-import CPUKernels
 import Glibc
 import Synchronization
+
+/// What a worker does while it waits: something short, again and again.
+protocol Waiting {
+    mutating func wait()
+}
 
 /// The workers that run one batch together. Each goes through all parts of it in the same order; a part's pieces are taken by whoever comes, and
 /// nobody begins the next part before all of them are done. Whoever took a piece is running, so nobody waits for a worker that comes late or never:
@@ -28,15 +32,13 @@ final class Team: @unchecked Sendable {
     func begin() { for index in 0...workers { lines[index * Self.line].store(0, ordering: .relaxed) } }
 
     /// One worker on its way through a batch.
-    struct Member {
+    struct Member<Wait: Waiting> {
         let team: Team
         let worker: Int
-        /// What it asks memory for while it waits, and while it multiplies.
-        var asker: WeightsAhead.Asker?
-        var kvAsk: UnsafeMutablePointer<cpuk_ask>?
+        var waiting: Wait
         private var part: UInt64 = 0
 
-        init(_ team: Team, worker: Int, asker: WeightsAhead.Asker? = nil) { (self.team, self.worker, self.asker) = (team, worker, asker) }
+        init(_ team: Team, worker: Int, waiting: Wait) { (self.team, self.worker, self.waiting) = (team, worker, waiting) }
 
         /// The next part: `body(begin, end)` for ranges of [0, count). Each worker has an equal run of them, so that it reads memory in one stream, and
         /// helps the others with theirs when it is done. Returns when all are done.
@@ -72,7 +74,7 @@ final class Team: @unchecked Sendable {
         private mutating func wait(_ count: Int) {
             var looked = 0
             while !team.isDone(part, count) {
-                if asker?.ask() != true { cpuk_relax() }
+                waiting.wait()
                 looked += 1
                 if looked > Team.spins { sched_yield() }
             }

@@ -50,7 +50,9 @@ final class WeightsAhead: @unchecked Sendable {
     }
 
     /// One worker's asking.
-    struct Asker {
+    struct Asker: Waiting {
+        /// The KV that it asks for while it multiplies; null where there is none.
+        var kv: UnsafeMutablePointer<cpuk_ask>?
         fileprivate unowned(unsafe) let ahead: WeightsAhead
         fileprivate let worker: Int
         private var row = -1
@@ -64,15 +66,14 @@ final class WeightsAhead: @unchecked Sendable {
             if found != row { (row, at) = (found, 0) }
         }
 
-        /// Asks for some of it, at each call; false when all was asked for.
+        /// Asks for some more of it.
         @inline(__always)
-        mutating func ask() -> Bool {
-            guard row >= 0 else { return false }
+        mutating func wait() {
+            guard row >= 0 else { return cpuk_relax() }
             let share = ahead.shares[row + worker]
-            guard at < share.bytes else { return false }
+            guard at < share.bytes else { return cpuk_relax() }
             cpuk_ask_for(share.base + at, min(WeightsAhead.piece, share.bytes - at))
             at += WeightsAhead.piece
-            return true
         }
     }
 

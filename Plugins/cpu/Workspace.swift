@@ -6,9 +6,9 @@ import DriverKit
 /// workers run for some tokens each: what lives only inside it lies in a small arena of the worker's own and stays in its cache. In a whole
 /// workspace linear steps and attentions are units, and so are the steps between them together, which workers share out by rows. What lives
 /// longer than a unit lies in shared slots, used again once the last unit that reads it is over.
-struct Workspace {
+final class Workspace: Sendable {
     /// Some steps; one of rows or tiles before an attention also writes that attention's K and V into the pool.
-    struct Unit {
+    struct Unit: Sendable {
         enum Kind {
             /// One step, with all of its rows.
             case step
@@ -22,8 +22,12 @@ struct Workspace {
         /// Of rows: the linear step after them that takes the last one's output, which is readied for it row by row; of a linear step: that itself,
         /// where its input was not readied before. Of rows, tiles and an attention: the attention whose K and V are stored, row by row. Nil for none.
         var readies, stores: Int?
+        /// Values that are made of a row, about: what rows are shared out by.
+        var columns = 0
     }
     let units: [Unit]
+    /// Of the linear steps that are units, one for each form and width of their input.
+    let linears: [Int]
     let shared: Slots
     let inner: Slots
 
@@ -31,6 +35,7 @@ struct Workspace {
         var units = tiled ? Self.units(steps, of: .tiles) { $0.isLocal } : Self.units(steps, of: .rows) { $0.isLocal && $0.kind != .linear }
         Self.findReadied(&units, steps)
         Self.findStored(&units, steps)
+        for index in units.indices { units[index].columns = Self.columns(units[index], steps) }
         var unitOf = [Int](repeating: 0, count: steps.count)
         for (index, unit) in units.enumerated() { for step in unit.steps { unitOf[step] = index } }
         var first = [Int](repeating: -1, count: program.tensors.count)
@@ -45,8 +50,20 @@ struct Workspace {
         let live = program.tensors.indices.filter { first[$0] >= 0 }
         let isInner = Set(live.filter { unitOf[first[$0]] == unitOf[last[$0]] && units[unitOf[first[$0]]].kind == .tiles })
         self.units = units
+        linears = Self.linears(units, steps)
         shared = Slots(program, live.filter { !isInner.contains($0) }.map { Slots.Life(tensor: $0, first: unitOf[first[$0]], last: unitOf[last[$0]]) })
         inner = Slots(program, isInner.map { Slots.Life(tensor: $0, first: first[$0], last: last[$0]) })
+    }
+
+    private static func columns(_ unit: Unit, _ steps: [Step]) -> Int {
+        steps[unit.steps].reduce(0) { $0 + $1.outColumns } + (unit.readies.map { steps[$0].inColumns } ?? 0) + (unit.stores.map { steps[$0].inColumns } ?? 0)
+    }
+
+    private static func linears(_ units: [Unit], _ steps: [Step]) -> [Int] {
+        let all = units.filter { $0.kind == .step && steps[$0.steps.lowerBound].kind == .linear }.map(\.steps.lowerBound)
+        return all.indices.filter { index in
+            !all[..<index].contains { steps[$0].weight?.form == steps[all[index]].weight?.form && steps[$0].inColumns == steps[all[index]].inColumns && steps[$0].rows == steps[all[index]].rows }
+        }.map { all[$0] }
     }
 
     private static func findReadied(_ units: inout [Unit], _ steps: [Step]) {
@@ -85,7 +102,7 @@ struct Workspace {
 }
 
 /// Activations placed in slots by when they live.
-struct Slots {
+struct Slots: Sendable {
     struct Life {
         var tensor: Int
         /// The first and last moment it is written or read.

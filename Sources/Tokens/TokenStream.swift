@@ -9,8 +9,8 @@ public struct TokenStream: Sendable {
     public init() {}
 
     /// The text that `bytes` complete; may be empty.
-    public mutating func append(_ bytes: some Sequence<UInt8>) -> String {
-        held += bytes
+    public mutating func append(_ bytes: [UInt8]) -> String {
+        held.append(contentsOf: bytes)
         let ready = held.count - Self.unfinished(held)
         defer { held.removeFirst(ready) }
         return String(decoding: held[..<ready], as: UTF8.self)

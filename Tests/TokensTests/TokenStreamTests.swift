@@ -8,7 +8,7 @@ import Testing
 struct TokenStreamTests {
     private func streamed(_ parts: [ArraySlice<UInt8>]) -> String {
         var stream = TokenStream(), text = ""
-        for part in parts { text += stream.append(part) }
+        for part in parts { text += stream.append(Array(part)) }
         return text + stream.finish()
     }
 
