@@ -18,7 +18,7 @@ final class Team: @unchecked Sendable {
     private let lines: UnsafeMutablePointer<Atomic<UInt64>>
     private static let line = 64 / MemoryLayout<Atomic<UInt64>>.stride
     /// Looks at a counter before the processor is offered to others: whoever has the last piece may be waiting for it.
-    private static let spins = 4096
+    private static let spins = 512
 
     init(workers: Int) {
         self.workers = workers

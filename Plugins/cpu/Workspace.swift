@@ -60,10 +60,13 @@ final class Workspace: Sendable {
     }
 
     private static func linears(_ units: [Unit], _ steps: [Step]) -> [Int] {
-        let all = units.filter { $0.kind == .step && steps[$0.steps.lowerBound].kind == .linear }.map(\.steps.lowerBound)
-        return all.indices.filter { index in
-            !all[..<index].contains { steps[$0].weight?.form == steps[all[index]].weight?.form && steps[$0].inColumns == steps[all[index]].inColumns && steps[$0].rows == steps[all[index]].rows }
-        }.map { all[$0] }
+        var found: [Int] = []
+        for index in units.lazy.filter({ $0.kind == .step }).map(\.steps.lowerBound) where steps[index].kind == .linear {
+            let step = steps[index]
+            let isThere = found.contains { steps[$0].weight?.form == step.weight?.form && steps[$0].inColumns == step.inColumns && steps[$0].rows == step.rows }
+            if !isThere { found.append(index) }
+        }
+        return found
     }
 
     private static func findReadied(_ units: inout [Unit], _ steps: [Step]) {
