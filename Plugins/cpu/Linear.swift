@@ -4,13 +4,11 @@ import DriverKit
 /// Linear operations over one batch, as the workers of a team run them. Operations that share an input are one part; the input is readied before.
 final class Linear: @unchecked Sendable {
     private let kernels: UnsafePointer<cpuk_table>
-    private let workers: Int
     private let room: LinearInput.Room
     private let opened: [Scratch]
 
     init(kernels: Kernels, workers: Int) {
         self.kernels = kernels.table
-        self.workers = workers
         room = LinearInput.Room(kernels.table)
         opened = (0..<workers).map { _ in Scratch() }
     }
@@ -43,7 +41,7 @@ final class Linear: @unchecked Sendable {
                 let count = Self.units(step, unit)
                 let (from, to) = (max(begin, before) - before, min(end, before + count) - before)
                 if from < to, let weight = step.weight {
-                    run(step, weight, from * unit..<min(to * unit, weight.panelCount), input, rows, places(step.out, 0, 0), scratch, ask)
+                    input.multiply(step, weight, from * unit..<min(to * unit, weight.panelCount), rows: rows, places(step.out, 0, 0), scratch, ask)
                 }
                 before += count
             }
@@ -51,31 +49,6 @@ final class Linear: @unchecked Sendable {
     }
 
     private static func units(_ step: Step, _ unit: Int) -> Int { ((step.weight?.panelCount ?? 0) + unit - 1) / unit }
-
-    private func run(
-        _ step: Step, _ weight: PreparedWeight, _ panels: Range<Int>, _ input: LinearInput, _ rows: Int, _ out: UnsafeMutablePointer<Float>,
-        _ scratch: UnsafeMutableRawPointer, _ ask: UnsafeMutablePointer<cpuk_ask>?
-    ) {
-        switch weight.form {
-        case .rows: return
-        case .packed:
-            var quantised = input.quantised
-            kernels.pointee.linear_packed(
-                weight.type, weight.base, weight.inputs, panels.lowerBound, panels.upperBound, weight.outputs, &quantised, rows, step.bias, out,
-                weight.outputs, scratch, ask)
-        case .pairs:
-            kernels.pointee.linear_pairs(
-                weight.base, input.width, panels.lowerBound, panels.upperBound, weight.outputs, input.rounded.assumingMemoryBound(to: UInt16.self), rows,
-                step.bias, out, weight.outputs)
-        case .panels:
-            let x = input.rounded.assumingMemoryBound(to: Float.self)
-            for panel in panels {
-                kernels.pointee.linear_panel(
-                    weight.type, weight.base + panel * weight.panelBytes, weight.inputs, min(16, weight.outputs - panel * 16), x, rows,
-                    step.bias.map { $0 + panel * 16 }, out + panel * 16, weight.outputs)
-            }
-        }
-    }
 
     // MARK: Weights used as they are stored
 

@@ -65,4 +65,30 @@ struct LinearInput: @unchecked Sendable {
             }
         }
     }
+
+    /// `out` [rows][outputs] of some panels of the weight of `step`, plus its bias; all rows are readied. `scratch`: cpuk_opened_bytes(inputs) bytes of the
+    /// calling thread's. `ask`: memory to ask for on the way, or null.
+    func multiply(
+        _ step: Step, _ weight: PreparedWeight, _ panels: Range<Int>, rows: Int, _ out: UnsafeMutablePointer<Float>, _ scratch: UnsafeMutableRawPointer,
+        _ ask: UnsafeMutablePointer<cpuk_ask>?
+    ) {
+        switch form {
+        case .rows: return
+        case .packed:
+            var quantised = quantised
+            table.pointee.linear_packed(
+                weight.type, weight.base, inputs, panels.lowerBound, panels.upperBound, weight.outputs, &quantised, rows, step.bias, out, weight.outputs,
+                scratch, ask)
+        case .pairs:
+            table.pointee.linear_pairs(
+                weight.base, width, panels.lowerBound, panels.upperBound, weight.outputs, rounded.assumingMemoryBound(to: UInt16.self), rows, step.bias, out,
+                weight.outputs)
+        case .panels:
+            for panel in panels {
+                table.pointee.linear_panel(
+                    weight.type, weight.base + panel * weight.panelBytes, inputs, min(16, weight.outputs - panel * 16),
+                    rounded.assumingMemoryBound(to: Float.self), rows, step.bias.map { $0 + panel * 16 }, out + panel * 16, weight.outputs)
+            }
+        }
+    }
 }

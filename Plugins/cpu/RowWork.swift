@@ -97,10 +97,10 @@ struct LentBatch: @unchecked Sendable {
 
 extension Batch {
     func lend(_ body: (LentBatch) -> Void) {
-        tokens.withUnsafeBufferPointer { (tokens) in
-            positions.withUnsafeBufferPointer { (positions) in
-                sequences.withUnsafeBufferPointer { (sequences) in
-                    blockTables.withUnsafeBufferPointer { (tables) in
+        tokens.withUnsafeBufferPointer { tokens in
+            positions.withUnsafeBufferPointer { positions in
+                sequences.withUnsafeBufferPointer { sequences in
+                    blockTables.withUnsafeBufferPointer { tables in
                         body(
                             LentBatch(
                                 count: positions.count, tokens: tokens.baseAddress, positions: positions.baseAddress, sequences: sequences.baseAddress,

@@ -8,7 +8,6 @@ final class WeightsAhead: @unchecked Sendable {
         let bytes: Int
     }
 
-    private let workers: Int
     /// [linear operation][worker]
     private let shares: UnsafeMutableBufferPointer<Share>
     /// For each step, the first of `shares` of the linear operation that is run at it or next after it; -1 after the last.
@@ -19,7 +18,6 @@ final class WeightsAhead: @unchecked Sendable {
 
     /// `together`: how many steps from each on run as one.
     init(_ steps: [Step], together: [Int], workers: Int) {
-        self.workers = workers
         var found: [Share] = []
         var first = [Int](repeating: -1, count: steps.count + 1)
         for index in steps.indices.reversed() {

@@ -19,9 +19,11 @@ final class Workspace: Sendable {
         }
         var steps: Range<Int>
         var kind: Kind
-        /// Of rows: the linear step after them that takes the last one's output, which is readied for it row by row; of a linear step: that itself,
-        /// where its input was not readied before. Of rows, tiles and an attention: the attention whose K and V are stored, row by row. Nil for none.
-        var readies, stores: Int?
+        /// The linear step whose input is readied here, row by row: after rows the one that takes the last one's output, at a linear step itself where
+        /// nothing before has done it. Nil for none.
+        var readies: Int?
+        /// The attention whose K and V are stored here, row by row: by the rows or tiles before it, else by itself. Nil for none.
+        var stores: Int?
         /// Values that are made of a row, about: what rows are shared out by.
         var columns = 0
     }
