@@ -30,6 +30,52 @@ struct HelpTests {
         #expect(try Self.helped(SubmissionQueue(depth: 2), isBrief: true, timeout: 900_000_000, Timeline()) == 0)
     }
 
+    /// How somebody looks for the end of work without running it.
+    enum Look: CaseIterable { case asking, beingTold, waitingBriefly, waitingElsewhere, notAtAll, queueingMore, leaving }
+
+    @Test("brief work that is left to who waits for it runs too when nobody does", arguments: Look.allCases)
+    func nobodyWaits(_ look: Look) throws {
+        let (queue, other, done) = (SubmissionQueue(depth: 2), SubmissionQueue(depth: 2), Timeline())
+        #expect(try Self.helped(queue, isBrief: true, timeout: .max, done) == 1)
+        let ran = Atomic<Bool>(false)
+        let next = done.value + 1
+        try queue.submit(Sync(signals: [Point(done, next)]), isBrief: true) { () throws(DriverFailure) in
+            ran.store(true, ordering: .releasing)
+            return .wall(since: 0)
+        }
+        switch look {
+        case .asking: while try done.query(next).value < next { sched_yield() }
+        case .beingTold: done.notify(next) { _ in }
+        case .waitingBriefly: try done.wait(next, timeout: 900_000_000)
+        case .waitingElsewhere: try other.enqueue(waits: [Point(done, next)], work: { () throws(DriverFailure) in .wall(since: 0) }, signals: [])
+        case .notAtAll: break
+        case .queueingMore: try queue.enqueue(waits: [], work: { () throws(DriverFailure) in .wall(since: 0) }, signals: [])
+        case .leaving: try queue.quiesce(timeout: 10_000_000_000)
+        }
+        for _ in 0..<10_000 where !ran.load(ordering: .acquiring) { usleep(1_000) }
+        let isRun = ran.load(ordering: .acquiring)
+        #expect(isRun)
+        try other.quiesce(timeout: 10_000_000_000)
+    }
+
+    @Test("who queues ahead of what they wait for is not kept waiting: the queue's thread goes on with what is queued")
+    func ahead() throws {
+        let (queue, done) = (SubmissionQueue(depth: 4), Timeline())
+        #expect(try Self.helped(queue, isBrief: true, timeout: .max, done) == 1)
+        let me = pthread_self()
+        let first = done.value + 1
+        let mine = Atomic<Int>(0)
+        for value in first..<first + 2 {
+            try queue.submit(Sync(signals: [Point(done, value)]), isBrief: true) { () throws(DriverFailure) in
+                if pthread_equal(me, pthread_self()) != 0 { mine.add(1, ordering: .relaxed) }
+                return .wall(since: 0)
+            }
+        }
+        for _ in 0..<10_000 where done.value < first + 1 { usleep(1_000) }
+        let (value, count) = (done.value, mine.load(ordering: .relaxed))
+        #expect(value == first + 1 && count == 0)
+    }
+
     @Test("from many threads every piece of work runs once, in its order, one at a time")
     func order() throws {
         let queue = SubmissionQueue(depth: 1_000)

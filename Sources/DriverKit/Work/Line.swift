@@ -19,7 +19,7 @@ final class Line: @unchecked Sendable {
     private var running: Item?
     /// Who runs it: the queue's thread or one that waits.
     private var performer: pthread_t?
-    /// Somebody waited for brief work, and will again: the queue's thread need not stay awake for it.
+    /// Somebody waited for brief work as soon as it was queued, and will again: it is left to them, and the queue's thread is not woken for it.
     private var isHelped = false
     /// The running piece has ended and is signalling: it takes no room any more, but the queue is not idle.
     private var ending = false
@@ -27,11 +27,13 @@ final class Line: @unchecked Sendable {
     private var stopping = false
     private var thread: pthread_t?
     private let arrivals = Atomic<UInt64>(0)
-    /// Pieces of work that were begun, and the number of the one that was left to who waits for it.
-    private let taken = Atomic<UInt64>(0)
-    private var offered: UInt64?
-    /// How long that is done at most, where somebody has waited for such work before.
+    /// When the running piece began, and how many did before it.
+    private var began: UInt64 = 0
+    private var taken: UInt64 = 0
+    /// Who waits for work that began less than this ago would have run it.
     private static let grace: UInt64 = 30_000
+    /// How often the queue's thread looks whether anybody runs what is left to them.
+    private static let watch: UInt64 = 5_000_000
     let cancelled = Atomic<Bool>(false)
 
     init(depth: Int) { self.depth = depth }
@@ -47,14 +49,25 @@ final class Line: @unchecked Sendable {
         try condition.locked { () throws(DriverFailure) in
             guard !refusing else { throw DriverFailure(.failedPrecondition, "the queue takes no work: the device is quiesced; open it again") }
             guard room > 0 else {
+                takeOver()
                 throw DriverFailure(.resourceExhausted, "the queue holds \(depth - room) pieces of work of at most \(depth); wait for one to end and submit again")
             }
             if thread == nil { try start() }
-            if isBrief { for point in sync.signals { point.timeline.isReached(by: self) } }
+            var isLeft = isHelped && isBrief && running == nil && items.count == head
+            if isBrief { for point in sync.signals where point.timeline.isReached(by: self) { isLeft = false } }
             items.append(Item(sync: sync, isBrief: isBrief, work: work))
             arrivals.add(1, ordering: .releasing)
-            condition.wakeAll()
+            if !isLeft { takeOver() }
         }
+    }
+
+    /// Somebody looks for the end of brief work and does not run it: it is left to nobody any more.
+    func rouse() { condition.locked { if isHelped, running == nil, items.count > head { takeOver() } } }
+
+    /// Inside the lock: what is held is the queue's thread's to run.
+    private func takeOver() {
+        isHelped = false
+        condition.wakeAll()
     }
 
     private func start() throws(DriverFailure) {
@@ -82,35 +95,21 @@ final class Line: @unchecked Sendable {
         if condition.locked({ items.count == head && !stopping && !isHelped }) {
             _ = Condition.spin(nanoseconds: Self.patience) { arrivals.load(ordering: .acquiring) != seen }
         }
+        return condition.locked { turn() }
+    }
+
+    /// Inside the lock, for the queue's thread: what it runs next, once there is something for it; nil at the end.
+    private func turn() -> Item? {
         while true {
-            switch condition.locked({ turn() }) {
-            case .perform(let item): return item
-            case .offer(let number): _ = Condition.spin(nanoseconds: Self.grace) { taken.load(ordering: .acquiring) != number }
-            case .end: return nil
+            if running == nil {
+                if items.count == head, stopping { return nil }
+                if items.count > head, !isHelped { return take() }
             }
+            let before = taken
+            let isWoken = condition.wait(until: isHelped ? Condition.deadline(Self.watch) : .max)
+            // In all this time nobody has run a piece of work.
+            if !isWoken, running == nil, taken == before { isHelped = false }
         }
-    }
-
-    /// What the queue's thread does next.
-    private enum Turn {
-        case perform(Item)
-        /// Leaves the work of this number to somebody who waits for it, for a while.
-        case offer(UInt64)
-        case end
-    }
-
-    /// Inside the lock, for the queue's thread: waits until there is something to do.
-    private func turn() -> Turn {
-        while running != nil || items.count == head {
-            if running == nil, stopping { return .end }
-            condition.wait()
-        }
-        let number = taken.load(ordering: .relaxed)
-        if isHelped, items[head].isBrief, offered != number {
-            offered = number
-            return .offer(number)
-        }
-        return take().map(Turn.perform) ?? .end
     }
 
     /// Inside the lock, where nothing runs: the oldest piece of work, for the calling thread to perform.
@@ -121,7 +120,8 @@ final class Line: @unchecked Sendable {
         if head == items.count { items.removeAll(keepingCapacity: true); head = 0 }
         running = item
         performer = pthread_self()
-        taken.add(1, ordering: .releasing)
+        began = Clock.now()
+        taken += 1
         return item
     }
 
@@ -132,9 +132,17 @@ final class Line: @unchecked Sendable {
     }
 
     private func claim() -> Item? {
-        let due = running ?? (items.count > head ? items[head] : nil)
-        isHelped = due?.isBrief ?? isHelped
-        guard running == nil, !stopping, let due, due.isBrief, due.sync.waits.allSatisfy({ $0.timeline.value >= $0.value }) else { return nil }
+        if let running {
+            if Clock.now() < began + Self.grace { isHelped = running.isBrief && !refusing }
+            return nil
+        }
+        guard items.count > head, !stopping else { return nil }
+        let due = items[head]
+        guard due.isBrief, due.sync.waits.allSatisfy({ $0.timeline.value >= $0.value }) else {
+            takeOver()
+            return nil
+        }
+        isHelped = !refusing
         return take()
     }
 
@@ -152,7 +160,7 @@ final class Line: @unchecked Sendable {
             running = nil
             performer = nil
             ending = false
-            if items.count > head || refusing || stopping { condition.wakeAll() }
+            if items.count > head || refusing || stopping { takeOver() }
         }
     }
 
@@ -181,7 +189,12 @@ final class Line: @unchecked Sendable {
 
     static let cancellation = DriverFailure(.cancelled, "the device was quiesced before the work ended")
 
-    func refuse() { condition.locked { refusing = true } }
+    func refuse() {
+        condition.locked {
+            refusing = true
+            takeOver()
+        }
+    }
 
     func drain(until deadline: UInt64) -> Bool {
         condition.locked {

@@ -80,7 +80,9 @@ public final class Timeline: Sendable {
 
     /// The event of `value` if it is reached, else of the highest value reached. Throws the timeline's failure.
     public func query(_ value: UInt64) throws(DriverFailure) -> Event {
-        try condition.locked { () throws(DriverFailure) in try event(value) }
+        let (found, line) = try condition.locked { () throws(DriverFailure) in (try event(value), state.value < value ? state.line : nil) }
+        line?.rouse()
+        return found
     }
 
     private func event(_ value: UInt64) throws(DriverFailure) -> Event {
@@ -93,8 +95,13 @@ public final class Timeline: Sendable {
         reached.load(ordering: .acquiring) >= value || failed.load(ordering: .acquiring)
     }
 
-    /// Brief work of the queue will signal it.
-    func isReached(by line: Line) { condition.locked { if state.line !== line { state.line = line } } }
+    /// Brief work of the queue will signal it. True where somebody is to be told of that who does not wait.
+    func isReached(by line: Line) -> Bool {
+        condition.locked {
+            if state.line !== line { state.line = line }
+            return !state.observers.isEmpty || state.sleepers > 0
+        }
+    }
 
     /// From so many nanoseconds a wait may run what it waits for.
     private static let longWait: UInt64 = 1_000_000_000
@@ -103,7 +110,9 @@ public final class Timeline: Sendable {
     @discardableResult
     public func wait(_ value: UInt64, timeout: UInt64 = .max) throws(DriverFailure) -> Event {
         let deadline = Condition.deadline(timeout)
-        if timeout >= Self.longWait, !isSettled(value) { condition.locked { state.line }?.help { isSettled(value) } }
+        if !isSettled(value), let line = condition.locked({ state.line }) {
+            if timeout >= Self.longWait { line.help { isSettled(value) } } else { line.rouse() }
+        }
         if timeout > 0 { _ = Condition.spin { isSettled(value) } }
         return try condition.locked { () throws(DriverFailure) in
             state.sleepers += 1
@@ -155,13 +164,14 @@ public final class Timeline: Sendable {
 
     /// Calls `observer` once, when `value` is reached or the timeline fails: on the thread that does so, or at once on this one.
     public func notify(_ value: UInt64, _ observer: @escaping Observer) {
-        let now = condition.locked { () -> Result<Event, DriverFailure>? in
-            if let failure = state.failure { return .failure(failure) }
-            if state.value >= value { return .success(Event(value: value, times: state.times(of: value))) }
+        let (now, line) = condition.locked { () -> (Result<Event, DriverFailure>?, Line?) in
+            if let failure = state.failure { return (.failure(failure), nil) }
+            if state.value >= value { return (.success(Event(value: value, times: state.times(of: value))), nil) }
             state.observers.append((value, observer))
-            return nil
+            return (nil, state.line)
         }
         if let now { observer(now) }
+        line?.rouse()
     }
 
     /// Observers that still wait.
