@@ -7,15 +7,13 @@ import Testing
 @Suite("Waiting for brief work")
 struct HelpTests {
     /// Submits pieces of work, each once the one before has been waited for, until one was run by the thread that waited, or 2,000. Gives how many were.
-    private static func helped(_ queue: SubmissionQueue, isBrief: Bool, timeout: UInt64, _ done: Timeline, each: (UInt64) -> Void = { _ in }) throws -> Int {
+    private static func helped(_ queue: SubmissionQueue, isBrief: Bool, timeout: UInt64, _ done: Timeline) throws -> Int {
         let me = pthread_self()
         let count = Atomic<Int>(0)
-        for value in 1...2_000 as ClosedRange<UInt64> where count.load(ordering: .relaxed) == 0 {
-            var sync = Sync(signals: [Point(done, value)])
-            sync.queue = 0
-            each(value)
-            try queue.submit(sync, isBrief: isBrief) { () throws(DriverFailure) in
+        for value in done.value + 1...done.value + 2_000 where count.load(ordering: .relaxed) == 0 {
+            try queue.submit(Sync(signals: [Point(done, value)]), isBrief: isBrief) { () throws(DriverFailure) in
                 if pthread_equal(me, pthread_self()) != 0 { count.add(1, ordering: .relaxed) }
+                usleep(50)
                 return .wall(since: 0)
             }
             try done.wait(value, timeout: timeout)
@@ -44,7 +42,7 @@ struct HelpTests {
             return .wall(since: 0)
         }
         switch look {
-        case .asking: while try done.query(next).value < next { sched_yield() }
+        case .asking: for _ in 0..<10_000 where try done.query(next).value < next { usleep(1_000) }
         case .beingTold: done.notify(next) { _ in }
         case .waitingBriefly: try done.wait(next, timeout: 900_000_000)
         case .waitingElsewhere: try other.enqueue(waits: [Point(done, next)], work: { () throws(DriverFailure) in .wall(since: 0) }, signals: [])
@@ -113,9 +111,13 @@ struct HelpTests {
         let me = pthread_self()
         let here = Atomic<Int>(0)
         let all = Atomic<Int>(0)
+        let helped = Atomic<Int>(0)
         var asked = 0
-        let helped = try Self.helped(queue, isBrief: true, timeout: .max, done) { value in
+        while asked < 200, helped.load(ordering: .relaxed) == 0 {
+            // Without callbacks until work is left to this thread, then with one.
+            #expect(try Self.helped(queue, isBrief: true, timeout: .max, done) == 1)
             asked += 1
+            let value = done.value + 1
             done.notify(value) { _ in
                 Callbacks.run(gate) {
                     if pthread_equal(me, pthread_self()) != 0 { here.add(1, ordering: .relaxed) }
@@ -123,8 +125,14 @@ struct HelpTests {
                     all.add(1, ordering: .relaxed)
                 }
             }
+            try queue.submit(Sync(signals: [Point(done, value)]), isBrief: true) { () throws(DriverFailure) in
+                if pthread_equal(me, pthread_self()) != 0 { helped.add(1, ordering: .relaxed) }
+                return .wall(since: 0)
+            }
+            try done.wait(value)
         }
-        #expect(helped == 1)
+        let count = helped.load(ordering: .relaxed)
+        #expect(count == 1)
         try queue.quiesce(timeout: 1_000_000_000)
         gate.close()
         let (made, mine) = (all.load(ordering: .relaxed), here.load(ordering: .relaxed))

@@ -6,7 +6,11 @@ final class Line: @unchecked Sendable {
     private struct Item {
         var sync: Sync
         var isBrief: Bool
+        var queued = Clock.now()
         var work: SubmissionQueue.Work
+
+        /// Who waits for it now has come as soon as it was queued.
+        var isFresh: Bool { Clock.now() < queued + Line.grace }
     }
 
     /// How long the thread polls for work after some: as long as a host takes to sample a token and submit the next.
@@ -27,10 +31,9 @@ final class Line: @unchecked Sendable {
     private var stopping = false
     private var thread: pthread_t?
     private let arrivals = Atomic<UInt64>(0)
-    /// When the running piece began, and how many did before it.
-    private var began: UInt64 = 0
+    /// Pieces of work that were begun.
     private var taken: UInt64 = 0
-    /// Who waits for work that began less than this ago would have run it.
+    /// Who waits for work within this after it was queued may as well run it; who comes later would have it begun by then.
     private static let grace: UInt64 = 30_000
     /// How often the queue's thread looks whether anybody runs what is left to them.
     private static let watch: UInt64 = 5_000_000
@@ -120,7 +123,6 @@ final class Line: @unchecked Sendable {
         if head == items.count { items.removeAll(keepingCapacity: true); head = 0 }
         running = item
         performer = pthread_self()
-        began = Clock.now()
         taken += 1
         return item
     }
@@ -132,17 +134,13 @@ final class Line: @unchecked Sendable {
     }
 
     private func claim() -> Item? {
-        if let running {
-            if Clock.now() < began + Self.grace { isHelped = running.isBrief && !refusing }
-            return nil
-        }
-        guard items.count > head, !stopping else { return nil }
-        let due = items[head]
+        guard let due = (ending ? nil : running) ?? (items.count > head ? items[head] : nil) else { return nil }
+        isHelped = due.isBrief && due.isFresh && !refusing
+        guard running == nil, !stopping else { return nil }
         guard due.isBrief, due.sync.waits.allSatisfy({ $0.timeline.value >= $0.value }) else {
             takeOver()
             return nil
         }
-        isHelped = !refusing
         return take()
     }
 

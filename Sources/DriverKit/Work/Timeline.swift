@@ -95,11 +95,11 @@ public final class Timeline: Sendable {
         reached.load(ordering: .acquiring) >= value || failed.load(ordering: .acquiring)
     }
 
-    /// Brief work of the queue will signal it. True where somebody is to be told of that who does not wait.
+    /// Brief work of the queue will signal it. True where somebody sleeps until then.
     func isReached(by line: Line) -> Bool {
         condition.locked {
             if state.line !== line { state.line = line }
-            return !state.observers.isEmpty || state.sleepers > 0
+            return state.sleepers > 0
         }
     }
 
