@@ -72,54 +72,70 @@ final class Execution: @unchecked Sendable {
         for step in workspace.linears { linear.begin(plan.steps[step], rows: rows(plan.steps[step], run)) }
         ahead.begin(run.batch, isTiled ? nil : run.pool)
         if let pool = run.pool, let last = run.batch.blockTables.max() { pool.reached(block: Int(last)) }
-        let isComplete = Atomic<Bool>(true)
-        run.batch.lend { batch in
-            attention.begin(heads: plan.heads, run.batch, batch, run.pool)
+        let isCancelled = Atomic<Bool>(false)
+        lend(run, workspace) { way in
             team.begin()
-            places.withUnsafeBufferPointer { places in
-                guard let base = places.baseAddress else { return }
-                let turns = UnsafePointer(turns.base.assumingMemoryBound(to: Float.self))
-                let work = RowWork(kernels: kernels.table, batch: batch, turns: turns, places: RowPlaces(shared: base))
-                host.parallelFor(host.workerCount, grain: 1) { begin, _, worker in
-                    var member = Member(team, worker: worker, waiting: plan.ahead.asker(worker))
-                    if !go(Way(run: run, workspace: workspace, work: work), &member, isFirst: begin == 0) { isComplete.store(false, ordering: .relaxed) }
+            host.parallelFor(host.workerCount, grain: 1) { begin, _, worker in
+                var member = Member(team, worker: worker, waiting: plan.ahead.asker(worker))
+                go(way, &member, isCancelled, first: begin == 0 ? run : nil)
+            }
+        }
+        if isCancelled.load(ordering: .relaxed) { throw DriverFailure(.cancelled, "the device was quiesced before the batch ended") }
+    }
+
+    private func lend(_ run: Run, _ workspace: Workspace, _ body: (Way) -> Void) {
+        let kv = run.pool.map(KVStorage.init)
+        run.batch.lend { batch in
+            attention.lend(heads: run.plan.heads, run.batch, batch, kv) { attention in
+                places.withUnsafeBufferPointer { places in
+                    guard let base = places.baseAddress else { return }
+                    let turns = UnsafePointer(turns.base.assumingMemoryBound(to: Float.self))
+                    let work = RowWork(kernels: kernels.table, batch: batch, turns: turns, places: RowPlaces(shared: base))
+                    body(
+                        Way(
+                            steps: run.plan.steps, together: run.plan.together, units: workspace.units, work: work, kv: kv, attention: attention,
+                            workspace: workspace))
                 }
             }
         }
-        if !isComplete.load(ordering: .relaxed) { throw DriverFailure(.cancelled, "the device was quiesced before the batch ended") }
     }
 
-    /// What workers go through.
+    /// What workers go through: plain pointers. Where cores count references to one object, its cache line goes from one to the other each time.
     private struct Way {
-        let run: Run
-        let workspace: Workspace
+        let steps: UnsafeBufferPointer<Step>
+        let together: UnsafeBufferPointer<Int>
+        let units: UnsafeBufferPointer<Workspace.Unit>
         let work: RowWork
+        let kv: KVStorage?
+        let attention: AttentionTasks?
+        unowned(unsafe) let workspace: Workspace
 
-        var steps: UnsafeBufferPointer<Step> { run.plan.steps }
         var tokens: Int { work.batch.count }
+        func rows(_ step: Step) -> Int { step.rows.count(tokens: tokens, rows: work.batch.rows.count) }
     }
 
-    /// One worker's way through a batch; false when it was cancelled on the way. The one that `isFirst` tells of layers.
-    private func go(_ way: Way, _ member: inout Member, isFirst: Bool) -> Bool {
-        let program = way.run.plan.description
+    /// One worker's way through a batch. The one that is given the run as `first` tells of layers, and looks whether it is cancelled.
+    private func go(_ way: Way, _ member: inout Member, _ isCancelled: borrowing Atomic<Bool>, first: Run?) {
         var doneLayers = 0
         func signal(to layer: Int) {
-            while isFirst, doneLayers < layer {
-                way.run.layerDone(doneLayers)
+            while let first, doneLayers < layer {
+                first.layerDone(doneLayers)
                 doneLayers += 1
             }
         }
-        for unit in way.workspace.units {
+        for unit in way.units {
             switch unit.kind {
             case .tiles: runTiles(unit, way, &member)
             case .rows: runRows(unit, way, &member)
             case .step: runStep(unit, way, &member)
             }
-            if let stored = unit.stores { signal(to: max(0, way.steps[stored].layer) - program.firstLayer + 1) }
-            if way.run.isCancelled() { return false }
+            if let first {
+                if let stored = unit.stores { signal(to: max(0, way.steps[stored].layer) - first.plan.description.firstLayer + 1) }
+                if first.isCancelled() { isCancelled.store(true, ordering: .relaxed) }
+            }
+            if isCancelled.load(ordering: .relaxed) { return }
         }
-        signal(to: program.layerCount)
-        return true
+        signal(to: first?.plan.description.layerCount ?? 0)
     }
 
     /// Finds row 0 of every tensor that lies in shared slots or is bound.
@@ -152,7 +168,6 @@ final class Execution: @unchecked Sendable {
         let size = (tokens + rounds * host.workerCount - 1) / (rounds * host.workerCount)
         let inner = way.workspace.inner
         let (offsets, arena) = (inner.offsets(rows: size), arenas[member.worker].floats(max(inner.floats(rows: size) ?? 0, 16)))
-        let target = unit.stores.flatMap { kvRows(way, $0) }
         let steps = way.steps
         offsets.withUnsafeBufferPointer { offsets in
             member.each((tokens + size - 1) / size) { tile in
@@ -160,7 +175,7 @@ final class Execution: @unchecked Sendable {
                 var own = work
                 (own.places.inner, own.places.arena, own.places.start) = (offsets.baseAddress, arena, rows.lowerBound)
                 runTile(steps[unit.steps], rows, own, linear)
-                if let stored = unit.stores, let target { own.store(steps[stored], rows, target) }
+                if let stored = unit.stores, let kv = way.kv { own.store(steps[stored], rows, kv) }
             }
         }
     }
@@ -175,17 +190,15 @@ final class Execution: @unchecked Sendable {
         }
     }
 
-    private func kvRows(_ way: Way, _ attention: Int) -> KVRows? { way.run.pool.map { KVRows($0, layer: max(0, way.steps[attention].layer)) } }
-
     // MARK: Few tokens
 
     private func runStep(_ unit: Workspace.Unit, _ way: Way, _ member: inout Member) {
         let index = unit.steps.lowerBound
-        let rows = rows(way.steps[index], way.run)
+        let rows = way.rows(way.steps[index])
         if rows == 0 { return }
         switch way.steps[index].kind {
         case .linear: runLinear(unit, rows, way, &member)
-        case .selectRows: member.each(1) { _ in select(way.steps[index], way.run.batch.rows) }
+        case .selectRows: member.each(1) { _ in select(way.steps[index], way.work) }
         case .attention: attend(unit, way, &member)
         default: runRows(unit, way, &member)
         }
@@ -194,7 +207,7 @@ final class Execution: @unchecked Sendable {
     /// The linear step of a unit and those after it that run as one with it; they are skipped when their own turn comes.
     private func runLinear(_ unit: Workspace.Unit, _ rows: Int, _ way: Way, _ member: inout Member) {
         let (index, steps) = (unit.steps.lowerBound, way.steps)
-        let together = way.run.plan.together[index]
+        let together = way.together[index]
         if together == 0 { return }
         member.waiting.aim(index)
         if unit.readies != nil, let input = linear.input(of: steps[index], rows: rows) {
@@ -209,12 +222,12 @@ final class Execution: @unchecked Sendable {
     }
 
     private func attend(_ unit: Workspace.Unit, _ way: Way, _ member: inout Member) {
-        guard let pool = way.run.pool else { return }
+        guard let attention = way.attention else { return }
         if unit.stores != nil { runRows(unit, way, &member) }
         let step = way.steps[unit.steps.lowerBound]
         member.waiting.aim(unit.steps.upperBound)
         let (q, out) = (way.work.places(step.a, 0, 0), way.work.places(step.out, 0, 0))
-        attention.run(step, q, pool, out, &member)
+        attention.run(step, q, out, &member)
         member.waiting.kv = ahead.asking(layer: max(0, step.layer) + 1, worker: member.worker)
     }
 
@@ -227,24 +240,23 @@ final class Execution: @unchecked Sendable {
     private func runRows(_ unit: Workspace.Unit, _ way: Way, _ member: inout Member) {
         let (steps, work) = (way.steps, way.work)
         let own = steps[unit.steps.lowerBound].kind == .attention ? unit.steps.lowerBound..<unit.steps.lowerBound : unit.steps
-        let count = rows(steps[unit.steps.lowerBound], way.run)
+        let count = way.rows(steps[unit.steps.lowerBound])
         if count == 0 { return }
         let taker = unit.readies.map { steps[$0] }
         let input = taker.flatMap { linear.input(of: $0, rows: count) }
-        let target = unit.stores.flatMap { kvRows(way, $0) }
         let piece = count * unit.columns < Self.sharedFrom ? count : max(1, Self.piece / unit.columns)
         member.waiting.aim(unit.steps.upperBound)
         member.each((count + piece - 1) / piece) { index in
             let rows = index * piece..<min(count, (index + 1) * piece)
             for step in own { work.run(steps[step], rows) }
             if let taker, let input { input.ready(rows, work.places(taker.a, rows.lowerBound, input.inputs)) }
-            if let stored = unit.stores, let target { work.store(steps[stored], rows, target) }
+            if let stored = unit.stores, let kv = way.kv { work.store(steps[stored], rows, kv) }
         }
     }
 
-    private func select(_ step: Step, _ rows: [UInt32]) {
-        guard let x = places[step.a], let out = places[step.out] else { return }
-        for (r, row) in rows.enumerated() { (out + r * step.outColumns).update(from: x + Int(row) * step.outColumns, count: step.outColumns) }
+    private func select(_ step: Step, _ work: RowWork) {
+        let (x, out) = (work.places(step.a, 0, 0), work.places(step.out, 0, 0))
+        for (r, row) in work.batch.rows.enumerated() { (out + r * step.outColumns).update(from: x + Int(row) * step.outColumns, count: step.outColumns) }
     }
 
     private func makeTurns(_ kinds: [Plan.Turn], _ positions: [UInt32]) {

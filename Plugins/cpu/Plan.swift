@@ -4,7 +4,7 @@ import DriverKit
 /// A compiled program: weights readied, operations turned into steps, activations placed.
 final class Plan: @unchecked Sendable {
     let description: ProgramDescription
-    /// Kept till the plan ends.
+    /// Kept till the plan ends, as `together` is.
     let steps: UnsafeBufferPointer<Step>
     /// Activations of a batch of few tokens, step by step, and of many, tile by tile.
     let whole: Workspace
@@ -12,7 +12,7 @@ final class Plan: @unchecked Sendable {
     /// Whether every linear step can run for some tokens at a time.
     let canTile: Bool
     /// For each step, how many linear ones from it on share their input and the form of their weights, so that they run as one; 0: one before runs it.
-    let together: [Int]
+    let together: UnsafeBufferPointer<Int>
     /// What a worker that waits asks memory for.
     let ahead: WeightsAhead
     /// What rope turns by, each once.
@@ -49,7 +49,8 @@ final class Plan: @unchecked Sendable {
         var packing = Packing(kernels: kernels, numerics: numerics, into: packed.base)
         let weights = try packing.add(description)
         packing.run(host) { description.report($0) }
-        together = Self.together(description, weights)
+        let together = Self.together(description, weights)
+        self.together = Self.kept(together)
         var turns: [Turn] = []
         let steps = try Self.steps(description, weights, widened, &turns)
         self.turns = turns
@@ -65,11 +66,14 @@ final class Plan: @unchecked Sendable {
         try checkWorkspace(budget)
     }
 
-    deinit { steps.deallocate() }
+    deinit {
+        steps.deallocate()
+        together.deallocate()
+    }
 
-    private static func kept(_ steps: [Step]) -> UnsafeBufferPointer<Step> {
-        let kept = UnsafeMutableBufferPointer<Step>.allocate(capacity: steps.count)
-        _ = kept.initialize(from: steps)
+    private static func kept<T>(_ values: [T]) -> UnsafeBufferPointer<T> {
+        let kept = UnsafeMutableBufferPointer<T>.allocate(capacity: values.count)
+        _ = kept.initialize(from: values)
         return UnsafeBufferPointer(kept)
     }
 

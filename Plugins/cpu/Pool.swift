@@ -51,7 +51,4 @@ final class Pool: PoolImplementation, @unchecked Sendable {
     var planeBytes: Int { description.kvHeads * description.blockTokens * description.headDim * description.dtype.blockBytes }
     var layerBytes: Int { 2 * planeBytes }
     var blockBytes: Int { description.layers * layerBytes }
-
-    /// Where a layer counted in the whole model begins in block 0; the next block's is `blockBytes` on.
-    func layer(_ layer: Int) -> UnsafeMutableRawPointer { base + (layer - description.firstLayer) * layerBytes }
 }

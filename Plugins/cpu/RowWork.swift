@@ -76,13 +76,14 @@ struct RowWork: @unchecked Sendable {
     }
 
     /// K and V of the tokens, which `step` attends to, into their blocks.
-    func store(_ step: Step, _ rows: Range<Int>, _ target: KVRows) {
+    func store(_ step: Step, _ rows: Range<Int>, _ target: KVStorage) {
         guard let positions = batch.positions, let sequences = batch.sequences, let tables = batch.blockTables else { return }
         for t in rows {
             let (block, offset) = target.place(Int(positions[t]))
             let width = step.kvHeads * step.headDim
             target.put(
-                places(step.b, t, width), places(step.c, t, width), block: Int(tables[Int(sequences[t]) * batch.stride + block]), offset: offset, kernels)
+                places(step.b, t, width), places(step.c, t, width), layer: max(0, step.layer), block: Int(tables[Int(sequences[t]) * batch.stride + block]),
+                offset: offset, kernels)
         }
     }
 }
@@ -90,6 +91,8 @@ struct RowWork: @unchecked Sendable {
 /// What steps read of a batch, valid while it is lent.
 struct LentBatch: @unchecked Sendable {
     let count: Int
+    /// Token indices whose output is wanted.
+    let rows: UnsafeBufferPointer<UInt32>
     let tokens, positions, sequences, blockTables: UnsafePointer<UInt32>?
     /// Blocks of a sequence in `blockTables`.
     let stride: Int
@@ -101,10 +104,12 @@ extension Batch {
             positions.withUnsafeBufferPointer { positions in
                 sequences.withUnsafeBufferPointer { sequences in
                     blockTables.withUnsafeBufferPointer { tables in
-                        body(
-                            LentBatch(
-                                count: positions.count, tokens: tokens.baseAddress, positions: positions.baseAddress, sequences: sequences.baseAddress,
-                                blockTables: tables.baseAddress, stride: blockTableStride))
+                        rows.withUnsafeBufferPointer { rows in
+                            body(
+                                LentBatch(
+                                    count: positions.count, rows: rows, tokens: tokens.baseAddress, positions: positions.baseAddress,
+                                    sequences: sequences.baseAddress, blockTables: tables.baseAddress, stride: blockTableStride))
+                        }
                     }
                 }
             }

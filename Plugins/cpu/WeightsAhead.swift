@@ -11,7 +11,7 @@ final class WeightsAhead: @unchecked Sendable {
     /// [linear operation][worker]
     private let shares: UnsafeMutableBufferPointer<Share>
     /// For each step, the first of `shares` of the linear operation that is run at it or next after it; -1 after the last.
-    private let first: [Int]
+    private let first: UnsafeMutableBufferPointer<Int>
     /// What is asked for at most: the second cache holds that and more.
     private static let most = 128 << 10
     private static let piece = 1024
@@ -27,12 +27,16 @@ final class WeightsAhead: @unchecked Sendable {
             first[index] = found.count
             found += (0..<workers).map { Self.share(weights, $0, of: workers) }
         }
-        self.first = first
+        self.first = .allocate(capacity: first.count)
+        _ = self.first.initialize(from: first)
         shares = .allocate(capacity: found.count)
         _ = shares.initialize(from: found)
     }
 
-    deinit { shares.deallocate() }
+    deinit {
+        first.deallocate()
+        shares.deallocate()
+    }
 
     private static func share(_ weights: [PreparedWeight], _ worker: Int, of workers: Int) -> Share {
         let total = weights.reduce(0) { $0 + $1.panelCount }
@@ -47,20 +51,21 @@ final class WeightsAhead: @unchecked Sendable {
         return Share(base: weights[0].base, bytes: 0)
     }
 
-    /// One worker's asking.
+    /// One worker's asking, while the plan is kept: plain pointers.
     struct Asker: Waiting {
         /// The KV that it asks for while it multiplies; null where there is none.
         var kv: UnsafeMutablePointer<cpuk_ask>?
-        fileprivate unowned(unsafe) let ahead: WeightsAhead
-        fileprivate let worker: Int
+        private let shares: UnsafeMutableBufferPointer<Share>
+        private let first: UnsafeMutableBufferPointer<Int>
+        private let worker: Int
         private var row = -1
         private var at = 0
 
-        fileprivate init(_ ahead: WeightsAhead, worker: Int) { (self.ahead, self.worker) = (ahead, worker) }
+        fileprivate init(_ ahead: WeightsAhead, worker: Int) { (shares, first, self.worker) = (ahead.shares, ahead.first, worker) }
 
         /// What to ask for from now on: the linear operation at `step`, or next after it.
         mutating func aim(_ step: Int) {
-            let found = ahead.first[step]
+            let found = first[step]
             if found != row { (row, at) = (found, 0) }
         }
 
@@ -68,7 +73,7 @@ final class WeightsAhead: @unchecked Sendable {
         @inline(__always)
         mutating func wait() {
             guard row >= 0 else { return cpuk_relax() }
-            let share = ahead.shares[row + worker]
+            let share = shares[row + worker]
             guard at < share.bytes else { return cpuk_relax() }
             cpuk_ask_for(share.base + at, min(WeightsAhead.piece, share.bytes - at))
             at += WeightsAhead.piece

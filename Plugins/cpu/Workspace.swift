@@ -6,7 +6,7 @@ import DriverKit
 /// workers run for some tokens each: what lives only inside it lies in a small arena of the worker's own and stays in its cache. In a whole
 /// workspace linear steps and attentions are units, and so are the steps between them together, which workers share out by rows. What lives
 /// longer than a unit lies in shared slots, used again once the last unit that reads it is over.
-final class Workspace: Sendable {
+final class Workspace: @unchecked Sendable {
     /// Some steps; one of rows or tiles before an attention also writes that attention's K and V into the pool.
     struct Unit: Sendable {
         enum Kind {
@@ -27,7 +27,8 @@ final class Workspace: Sendable {
         /// Values that are made of a row, about: what rows are shared out by.
         var columns = 0
     }
-    let units: [Unit]
+    /// Kept till the workspace ends.
+    let units: UnsafeBufferPointer<Unit>
     /// Of the linear steps that are units, one for each form and width of their input.
     let linears: [Int]
     let shared: Slots
@@ -51,11 +52,15 @@ final class Workspace: Sendable {
         }
         let live = program.tensors.indices.filter { first[$0] >= 0 }
         let isInner = Set(live.filter { unitOf[first[$0]] == unitOf[last[$0]] && units[unitOf[first[$0]]].kind == .tiles })
-        self.units = units
+        let kept = UnsafeMutableBufferPointer<Unit>.allocate(capacity: units.count)
+        _ = kept.initialize(from: units)
+        self.units = UnsafeBufferPointer(kept)
         linears = Self.linears(units, steps)
         shared = Slots(program, live.filter { !isInner.contains($0) }.map { Slots.Life(tensor: $0, first: unitOf[first[$0]], last: unitOf[last[$0]]) })
         inner = Slots(program, isInner.map { Slots.Life(tensor: $0, first: first[$0], last: last[$0]) })
     }
+
+    deinit { units.deallocate() }
 
     private static func columns(_ unit: Unit, _ steps: [Step]) -> Int {
         steps[unit.steps].reduce(0) { $0 + $1.outColumns } + (unit.readies.map { steps[$0].inColumns } ?? 0) + (unit.stores.map { steps[$0].inColumns } ?? 0)

@@ -1,24 +1,29 @@
 import CPUKernels
 import DriverKit
 
-/// Where K and V of tokens go: one layer of a pool.
-struct KVRows: @unchecked Sendable {
-    private let storage: UnsafeMutableRawPointer
-    private let blockBytes, planeBytes, rowBytes: Int
-    private let blockTokens, kvHeads, headDim: Int
-    private let type: Int32
+/// Where a pool's KV lies: plain numbers, nothing counted while workers pass it on. The pool outlives it.
+struct KVStorage: @unchecked Sendable {
+    let base: UnsafeMutableRawPointer
+    let blockBytes, layerBytes, planeBytes, rowBytes: Int
+    let layers: Range<Int>
+    let blockTokens, kvHeads, headDim: Int
+    let type: Int32
 
-    init(_ pool: Pool, layer: Int) {
+    init(_ pool: Pool) {
         let d = pool.description
-        storage = pool.layer(layer)
-        (blockBytes, planeBytes, rowBytes) = (pool.blockBytes, pool.planeBytes, d.headDim * d.dtype.blockBytes)
+        base = pool.base
+        (blockBytes, layerBytes, planeBytes, rowBytes) = (pool.blockBytes, pool.layerBytes, pool.planeBytes, d.headDim * d.dtype.blockBytes)
+        layers = d.firstLayer..<d.firstLayer + d.layers
         (blockTokens, kvHeads, headDim) = (d.blockTokens, d.kvHeads, d.headDim)
         type = d.dtype.kernelType
     }
 
+    /// Where a layer counted in the whole model begins in block 0; the next block's is `blockBytes` on.
+    func layer(_ layer: Int) -> UnsafeMutableRawPointer { base + (layer - layers.lowerBound) * layerBytes }
+
     /// k and v: [kvHeads * headDim], of the token `offset` in `block`; into the pool's dtype.
-    func put(_ k: UnsafePointer<Float>, _ v: UnsafePointer<Float>, block: Int, offset: Int, _ kernels: UnsafePointer<cpuk_table>) {
-        let first = storage + block * blockBytes + offset * rowBytes
+    func put(_ k: UnsafePointer<Float>, _ v: UnsafePointer<Float>, layer: Int, block: Int, offset: Int, _ kernels: UnsafePointer<cpuk_table>) {
+        let first = self.layer(layer) + block * blockBytes + offset * rowBytes
         for head in 0..<kvHeads {
             let target = first + head * blockTokens * rowBytes
             narrow(k + head * headDim, target, kernels)

@@ -1,0 +1,71 @@
+import CPUKernels
+
+/// The tasks of a batch's attentions, as the workers of a team run them: plain pointers, nothing is counted while workers pass it on.
+struct AttentionTasks: @unchecked Sendable {
+    let kernels: UnsafePointer<cpuk_table>
+    let manner: Attention.Manner
+    /// Of any layer: heads, q, out and the layer's storage are filled in when it runs.
+    let tasks: UnsafeBufferPointer<cpuk_attention>
+    /// Of .bySegment.
+    let parts: UnsafeBufferPointer<Attention.Part>
+    let asksAhead: Bool
+    /// By worker.
+    let scratch: UnsafePointer<UnsafeMutablePointer<Float>>
+    let found: UnsafeMutablePointer<Float>
+    let kv: KVStorage
+
+    /// q and out: [tokens][heads * headDim]. K and V of the batch are in the pool. One worker's way through it.
+    func run(
+        _ step: Step, _ q: UnsafePointer<Float>, _ out: UnsafeMutablePointer<Float>, _ member: inout Member
+    ) {
+        let (room, layer) = (scratch[member.worker], kv.layer(max(0, step.layer)))
+        func filled(_ task: cpuk_attention) -> cpuk_attention {
+            var task = task
+            (task.q, task.out, task.scratch, task.layer) = (q, out, room, UnsafePointer(layer.assumingMemoryBound(to: UInt8.self)))
+            (task.heads, task.scale, task.cap, task.window) = (UInt32(step.heads), step.scale, step.cap, UInt32(step.window))
+            return task
+        }
+        let attend = manner == .plain ? kernels.pointee.attend : kernels.pointee.attend_fast
+        switch manner {
+        case .plain, .byTask:
+            member.each(tasks.count) { index in
+                var task = filled(tasks[index])
+                attend?(&task)
+            }
+        case .byRun:
+            member.share(tasks.count) { begin, end in
+                for index in begin..<end {
+                    if index + 1 < end { ask(filled(tasks[index + 1]), 0) }
+                    var task = filled(tasks[index])
+                    attend?(&task)
+                }
+            }
+        case .bySegment: runParts(filled, &member)
+        }
+    }
+
+    /// Asks memory for a task's KV while another runs.
+    private func ask(_ task: cpuk_attention, _ segment: Int) {
+        guard asksAhead else { return }
+        var task = task
+        kernels.pointee.attend_ask(&task, UInt32(segment))
+    }
+
+    private func runParts(_ filled: (cpuk_attention) -> cpuk_attention, _ member: inout Member) {
+        member.share(parts.count) { begin, end in
+            for index in begin..<end {
+                let part = parts[index]
+                var task = filled(tasks[part.task])
+                if index + 1 < end, parts[index + 1].task != part.task { ask(filled(tasks[parts[index + 1].task]), parts[index + 1].segment) }
+                let each = cpuk_segment_floats(Int(task.count * task.heads / task.kv_heads), Int(task.dim))
+                kernels.pointee.attend_segment(&task, UInt32(part.segment), found + part.at + part.segment * each)
+            }
+        }
+        member.each(parts.count) { index in
+            let part = parts[index]
+            guard index + 1 == parts.count || parts[index + 1].task != part.task else { return }
+            var task = filled(tasks[part.task])
+            kernels.pointee.attend_merge(&task, UInt32(part.segment + 1), found + part.at)
+        }
+    }
+}
