@@ -14,10 +14,10 @@ struct AttentionTasks: @unchecked Sendable {
     let found: UnsafeMutablePointer<Float>
     let kv: KVStorage
 
-    /// q and out: [tokens][heads * headDim]. K and V of the batch are in the pool. One worker's way through it.
-    func run(
-        _ step: Step, _ q: UnsafePointer<Float>, _ out: UnsafeMutablePointer<Float>, _ member: inout Member
-    ) {
+    /// One worker's way through an attention. K and V of the batch are in the pool, or, where `stores`, are stored by whoever takes the task that attends
+    /// to them. `begins` is called by whoever takes the first piece.
+    func run(_ step: Step, _ work: RowWork, stores: Bool, _ member: inout Member, begins: () -> Void) {
+        let (q, out) = (UnsafePointer(work.places(step.a, 0, 0)), work.places(step.out, 0, 0))
         let (room, layer) = (scratch[member.worker], kv.layer(max(0, step.layer)))
         func filled(_ task: cpuk_attention) -> cpuk_attention {
             var task = task
@@ -25,22 +25,32 @@ struct AttentionTasks: @unchecked Sendable {
             (task.heads, task.scale, task.cap, task.window) = (UInt32(step.heads), step.scale, step.cap, UInt32(step.window))
             return task
         }
+        func store(_ task: cpuk_attention, segment: Int? = nil) {
+            guard stores, let positions = work.batch.positions else { return }
+            for t in Int(task.first)..<Int(task.first + task.count) where segment == nil || Int(positions[t]) / Int(CPUK_SEGMENT) == segment {
+                work.store(step, t..<t + 1, heads: Int(task.kv_head)..<Int(task.kv_head) + 1, kv)
+            }
+        }
         let attend = manner == .plain ? kernels.pointee.attend : kernels.pointee.attend_fast
         switch manner {
         case .plain, .byTask:
             member.each(tasks.count) { index in
+                if index == 0 { begins() }
+                store(tasks[index])
                 var task = filled(tasks[index])
                 attend?(&task)
             }
         case .byRun:
             member.share(tasks.count) { begin, end in
+                if begin == 0 { begins() }
                 for index in begin..<end {
+                    store(tasks[index])
                     if index + 1 < end { ask(filled(tasks[index + 1]), 0) }
                     var task = filled(tasks[index])
                     attend?(&task)
                 }
             }
-        case .bySegment: runParts(filled, &member)
+        case .bySegment: runParts(filled, store, &member, begins: begins)
         }
     }
 
@@ -51,10 +61,14 @@ struct AttentionTasks: @unchecked Sendable {
         kernels.pointee.attend_ask(&task, UInt32(segment))
     }
 
-    private func runParts(_ filled: (cpuk_attention) -> cpuk_attention, _ member: inout Member) {
+    private func runParts(
+        _ filled: (cpuk_attention) -> cpuk_attention, _ store: (cpuk_attention, Int?) -> Void, _ member: inout Member, begins: () -> Void
+    ) {
         member.share(parts.count) { begin, end in
+            if begin == 0 { begins() }
             for index in begin..<end {
                 let part = parts[index]
+                store(tasks[part.task], part.segment)
                 var task = filled(tasks[part.task])
                 if index + 1 < end, parts[index + 1].task != part.task { ask(filled(tasks[parts[index + 1].task]), parts[index + 1].segment) }
                 let each = cpuk_segment_floats(Int(task.count * task.heads / task.kv_heads), Int(task.dim))

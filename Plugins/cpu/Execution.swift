@@ -18,16 +18,22 @@ final class Execution: @unchecked Sendable {
     private let activations = Scratch()
     private let turns = Scratch()
     private let arenas: [Scratch]
+    /// Where tensors lie for each worker, in a batch of few rows.
+    private let tables: [Scratch]
     private let rowLinears: [RowLinear]
     private let ahead: KVAhead
     private var places: [UnsafeMutablePointer<Float>?] = []
-    /// What `places` were found for.
+    /// Where in a worker's arena tensors begin that it makes for itself; of batches of few rows.
+    private var offsets: [Int] = []
+    /// What both were found for.
     private var placed: (workspace: Workspace, rows: Int)?
 
     /// Tokens of a tile at most: its activations stay in a core's second cache.
     static let tile = 64
     /// Tokens for each worker from which on they run in tiles.
     private static let leastTile = 16
+    /// Tokens up to which each worker computes for itself what is between linear steps.
+    static let fewTokens = 2
 
     init(kernels: Kernels, numerics: Numerics, host: Host) {
         self.kernels = kernels
@@ -38,6 +44,7 @@ final class Execution: @unchecked Sendable {
         linear = Linear(kernels: kernels, workers: workers)
         ahead = KVAhead(workers: workers)
         arenas = (0..<workers).map { _ in Scratch() }
+        tables = (0..<workers).map { _ in Scratch() }
         rowLinears = (0..<workers).map { _ in RowLinear(kernels: kernels.table) }
     }
 
@@ -63,13 +70,14 @@ final class Execution: @unchecked Sendable {
     func run(_ run: Run) throws(DriverFailure) {
         let (plan, tokens) = (run.plan, run.batch.tokenCount)
         let isTiled = plan.canTile && tokens >= Self.leastTile * host.workerCount
-        let workspace = isTiled ? plan.tiled : plan.whole
+        let workspace = isTiled ? plan.tiled : tokens <= Self.fewTokens ? plan.few : plan.whole
+        let isFew = workspace.manner == .few
         if run.pool == nil, plan.heads > 0 {
             throw DriverFailure(.invalidArgument, "the program has attention and the batch no KV pool; give one")
         }
         try place(run, workspace)
         if !plan.turns.isEmpty { makeTurns(plan.turns, run.batch.positions) }
-        for step in workspace.linears { linear.begin(plan.steps[step], rows: rows(plan.steps[step], run)) }
+        for step in workspace.linears { linear.begin(plan.steps[step], rows: rows(plan.steps[step], run), byEach: isFew) }
         ahead.begin(run.batch, isTiled ? nil : run.pool)
         if let pool = run.pool, let last = run.batch.blockTables.max() { pool.reached(block: Int(last)) }
         let isCancelled = Atomic<Bool>(false)
@@ -77,7 +85,7 @@ final class Execution: @unchecked Sendable {
             team.begin()
             host.parallelFor(host.workerCount, grain: 1) { begin, _, worker in
                 var member = Member(team, worker: worker, waiting: plan.ahead.asker(worker))
-                go(way, &member, isCancelled, first: begin == 0 ? run : nil)
+                go(isFew ? own(way, worker) : way, &member, isCancelled, first: begin == 0 ? run : nil)
             }
         }
         if isCancelled.load(ordering: .relaxed) { throw DriverFailure(.cancelled, "the device was quiesced before the batch ended") }
@@ -100,20 +108,6 @@ final class Execution: @unchecked Sendable {
         }
     }
 
-    /// What workers go through: plain pointers. Where cores count references to one object, its cache line goes from one to the other each time.
-    private struct Way {
-        let steps: UnsafeBufferPointer<Step>
-        let together: UnsafeBufferPointer<Int>
-        let units: UnsafeBufferPointer<Workspace.Unit>
-        let work: RowWork
-        let kv: KVStorage?
-        let attention: AttentionTasks?
-        unowned(unsafe) let workspace: Workspace
-
-        var tokens: Int { work.batch.count }
-        func rows(_ step: Step) -> Int { step.rows.count(tokens: tokens, rows: work.batch.rows.count) }
-    }
-
     /// One worker's way through a batch. The one that is given the run as `first` tells of layers, and looks whether it is cancelled.
     private func go(_ way: Way, _ member: inout Member, _ isCancelled: borrowing Atomic<Bool>, first: Run?) {
         var doneLayers = 0
@@ -123,11 +117,16 @@ final class Execution: @unchecked Sendable {
                 doneLayers += 1
             }
         }
-        for unit in way.units {
+        for index in way.units.indices {
+            let unit = way.units[index]
             switch unit.kind {
             case .tiles: runTiles(unit, way, &member)
             case .rows: runRows(unit, way, &member)
-            case .step: runStep(unit, way, &member)
+            case .own: runOwn(unit, way, member)
+            case .step:
+                let before = index > 0 && way.units[index - 1].kind == .own ? way.units[index - 1] : nil
+                runStep(unit, after: before, way, &member)
+                if let before { way.own?.leave(before) }
             }
             if let first {
                 if let stored = unit.stores { signal(to: max(0, way.steps[stored].layer) - first.plan.description.firstLayer + 1) }
@@ -156,6 +155,23 @@ final class Execution: @unchecked Sendable {
         let arena = activations.floats(max(workspace.shared.floats(rows: rows) ?? 0, 16))
         places = workspace.shared.offsets(rows: rows).map { $0 >= 0 ? arena + $0 : nil }
         placed = (workspace, rows)
+        guard workspace.manner == .few else { return }
+        offsets = workspace.inner.offsets(rows: rows)
+        for scratch in arenas { _ = scratch.floats(max(workspace.inner.floats(rows: rows) ?? 0, 16)) }
+        for scratch in tables { _ = scratch.room(places.count * MemoryLayout<UnsafeMutablePointer<Float>?>.stride) }
+    }
+
+    /// The way of one worker, which computes for itself what is between linear steps.
+    private func own(_ way: Way, _ worker: Int) -> Way {
+        var mine = way
+        offsets.withUnsafeBufferPointer { offsets in
+            guard let base = offsets.baseAddress else { return }
+            let own = OwnRows(
+                way.work.places.shared, count: offsets.count, table: tables[worker].base.assumingMemoryBound(to: UnsafeMutablePointer<Float>?.self),
+                made: way.workspace.made, offsets: base, arena: arenas[worker].base.assumingMemoryBound(to: Float.self))
+            (mine.own, mine.work.places) = (own, own.places)
+        }
+        return mine
     }
 
     private func rows(_ step: Step, _ run: Run) -> Int { step.rows.count(tokens: run.batch.tokenCount, rows: run.batch.rows.count) }
@@ -192,42 +208,61 @@ final class Execution: @unchecked Sendable {
 
     // MARK: Few tokens
 
-    private func runStep(_ unit: Workspace.Unit, _ way: Way, _ member: inout Member) {
-        let index = unit.steps.lowerBound
-        let rows = way.rows(way.steps[index])
+    /// What this worker computes for itself: nobody waits, and nothing passes from core to core.
+    private func runOwn(_ unit: Workspace.Unit, _ way: Way, _ member: Member) {
+        way.own?.enter(unit)
+        for step in unit.steps { way.work.run(way.steps[step], 0..<way.tokens) }
+        guard let readied = unit.readies else { return }
+        let step = way.steps[readied]
+        linear.input(of: step, rows: way.tokens, own: member.worker)?.ready(0..<way.tokens, way.work.places(step.a, 0, step.inColumns))
+    }
+
+    /// `before`: what each worker has computed for itself before this.
+    private func runStep(_ unit: Workspace.Unit, after before: Workspace.Unit?, _ way: Way, _ member: inout Member) {
+        let step = way.steps[unit.steps.lowerBound]
+        let rows = way.rows(step)
         if rows == 0 { return }
-        switch way.steps[index].kind {
-        case .linear: runLinear(unit, rows, way, &member)
-        case .selectRows: member.each(1) { _ in select(way.steps[index], way.work) }
-        case .attention: attend(unit, way, &member)
+        switch step.kind {
+        case .linear: runLinear(unit, after: before, rows, way, &member)
+        case .selectRows: member.each(1) { _ in select(step, way.work) }
+        case .attention: attend(unit, after: before, way, &member)
         default: runRows(unit, way, &member)
         }
     }
 
     /// The linear step of a unit and those after it that run as one with it; they are skipped when their own turn comes.
-    private func runLinear(_ unit: Workspace.Unit, _ rows: Int, _ way: Way, _ member: inout Member) {
+    private func runLinear(_ unit: Workspace.Unit, after before: Workspace.Unit?, _ rows: Int, _ way: Way, _ member: inout Member) {
         let (index, steps) = (unit.steps.lowerBound, way.steps)
         let together = way.together[index]
         if together == 0 { return }
         member.waiting.aim(index)
-        if unit.readies != nil, let input = linear.input(of: steps[index], rows: rows) {
-            let (step, places, piece) = (steps[index], way.work.places, 8)
-            member.each((rows + piece - 1) / piece) { index in
-                let rows = index * piece..<min(rows, (index + 1) * piece)
-                input.ready(rows, places(step.a, rows.lowerBound, step.inColumns))
-            }
-        }
+        let input = linear.input(of: steps[index], rows: rows, own: way.own == nil ? nil : member.worker)
+        if unit.readies != nil { ready(steps[index], rows, input, way, &member) }
         member.waiting.aim(index + together)
-        linear.run(steps[index..<index + together], rows: rows, way.work.places, &member)
+        linear.run(steps[index..<index + together], rows: rows, way.work.places, input, &member) {
+            if let before { way.own?.keep(before, rows: way.tokens) }
+        }
     }
 
-    private func attend(_ unit: Workspace.Unit, _ way: Way, _ member: inout Member) {
+    /// Readies the input of a linear step: each worker its own, or all together.
+    private func ready(_ step: Step, _ rows: Int, _ input: LinearInput?, _ way: Way, _ member: inout Member) {
+        guard let input else { return }
+        let (places, piece) = (way.work.places, 8)
+        if way.own != nil { return input.ready(0..<rows, places(step.a, 0, step.inColumns)) }
+        member.each((rows + piece - 1) / piece) { index in
+            let rows = index * piece..<min(rows, (index + 1) * piece)
+            input.ready(rows, places(step.a, rows.lowerBound, step.inColumns))
+        }
+    }
+
+    private func attend(_ unit: Workspace.Unit, after before: Workspace.Unit?, _ way: Way, _ member: inout Member) {
         guard let attention = way.attention else { return }
-        if unit.stores != nil { runRows(unit, way, &member) }
+        if unit.stores != nil, way.own == nil { runRows(unit, way, &member) }
         let step = way.steps[unit.steps.lowerBound]
         member.waiting.aim(unit.steps.upperBound)
-        let (q, out) = (way.work.places(step.a, 0, 0), way.work.places(step.out, 0, 0))
-        attention.run(step, q, out, &member)
+        attention.run(step, way.work, stores: way.own != nil, &member) {
+            if let before { way.own?.keep(before, rows: way.tokens) }
+        }
         member.waiting.kv = ahead.asking(layer: max(0, step.layer) + 1, worker: member.worker)
     }
 

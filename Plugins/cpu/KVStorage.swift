@@ -21,10 +21,12 @@ struct KVStorage: @unchecked Sendable {
     /// Where a layer counted in the whole model begins in block 0; the next block's is `blockBytes` on.
     func layer(_ layer: Int) -> UnsafeMutableRawPointer { base + (layer - layers.lowerBound) * layerBytes }
 
-    /// k and v: [kvHeads * headDim], of the token `offset` in `block`; into the pool's dtype.
-    func put(_ k: UnsafePointer<Float>, _ v: UnsafePointer<Float>, layer: Int, block: Int, offset: Int, _ kernels: UnsafePointer<cpuk_table>) {
+    /// Some heads of k and v, [kvHeads * headDim], of the token `offset` in `block`; into the pool's dtype.
+    func put(
+        _ k: UnsafePointer<Float>, _ v: UnsafePointer<Float>, heads: Range<Int>, layer: Int, block: Int, offset: Int, _ kernels: UnsafePointer<cpuk_table>
+    ) {
         let first = self.layer(layer) + block * blockBytes + offset * rowBytes
-        for head in 0..<kvHeads {
+        for head in heads {
             let target = first + head * blockTokens * rowBytes
             narrow(k + head * headDim, target, kernels)
             narrow(v + head * headDim, target + planeBytes, kernels)

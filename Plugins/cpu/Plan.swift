@@ -6,7 +6,8 @@ final class Plan: @unchecked Sendable {
     let description: ProgramDescription
     /// Kept till the plan ends, as `together` is.
     let steps: UnsafeBufferPointer<Step>
-    /// Activations of a batch of few tokens, step by step, and of many, tile by tile.
+    /// Activations of a batch of a token or two, of some, step by step, and of many, tile by tile.
+    let few: Workspace
     let whole: Workspace
     let tiled: Workspace
     /// Whether every linear step can run for some tokens at a time.
@@ -57,8 +58,9 @@ final class Plan: @unchecked Sendable {
         heads = steps.lazy.filter { $0.kind == .attention }.map(\.heads).max() ?? 0
         ahead = WeightsAhead(steps, together: together, workers: host.workerCount)
         self.steps = Self.kept(steps)
-        whole = Workspace(description, steps, tiled: false)
-        tiled = Workspace(description, steps, tiled: true)
+        few = Workspace(description, steps, together: together, .few)
+        whole = Workspace(description, steps, together: together, .whole)
+        tiled = Workspace(description, steps, together: together, .tiled)
         canTile = weights.allSatisfy { $0.map { RowLinear.takes($0.form) } ?? true }
         boundTensors = Self.bound(description)
         fixedRows = Self.fixedRows(description)
@@ -127,10 +129,12 @@ final class Plan: @unchecked Sendable {
     /// Bytes of the activations of the largest batch; `Int.max` where they are more than can be said.
     var workspaceBytes: Int {
         let rows = max(fixedRows, description.maxTokens)
+        let fewRows = max(fixedRows, min(description.maxTokens, Execution.fewTokens))
         guard let whole = whole.shared.floats(rows: rows), let shared = tiled.shared.floats(rows: rows),
-            let inner = tiled.inner.floats(rows: Execution.tile), inner < Int.max / 4096
+            let inner = tiled.inner.floats(rows: Execution.tile), inner < Int.max / 4096,
+            let shortly = few.shared.floats(rows: fewRows), let own = few.inner.floats(rows: fewRows), own < Int.max / 4096
         else { return .max }
-        return 4 * (canTile ? max(whole, shared + inner * workers) : whole)
+        return 4 * max(canTile ? max(whole, shared + inner * workers) : whole, shortly + own * workers)
     }
 
     private func checkWorkspace(_ budget: MemoryBudget) throws(DriverFailure) {

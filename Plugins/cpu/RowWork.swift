@@ -75,15 +75,15 @@ struct RowWork: @unchecked Sendable {
         }
     }
 
-    /// K and V of the tokens, which `step` attends to, into their blocks.
-    func store(_ step: Step, _ rows: Range<Int>, _ target: KVStorage) {
+    /// K and V of the tokens, which `step` attends to, into their blocks; of some KV heads, or all.
+    func store(_ step: Step, _ rows: Range<Int>, heads: Range<Int>? = nil, _ target: KVStorage) {
         guard let positions = batch.positions, let sequences = batch.sequences, let tables = batch.blockTables else { return }
         for t in rows {
             let (block, offset) = target.place(Int(positions[t]))
             let width = step.kvHeads * step.headDim
             target.put(
-                places(step.b, t, width), places(step.c, t, width), layer: max(0, step.layer), block: Int(tables[Int(sequences[t]) * batch.stride + block]),
-                offset: offset, kernels)
+                places(step.b, t, width), places(step.c, t, width), heads: heads ?? 0..<step.kvHeads, layer: max(0, step.layer),
+                block: Int(tables[Int(sequences[t]) * batch.stride + block]), offset: offset, kernels)
         }
     }
 }

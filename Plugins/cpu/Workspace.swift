@@ -6,6 +6,11 @@ import DriverKit
 /// workers run for some tokens each: what lives only inside it lies in a small arena of the worker's own and stays in its cache. In a whole
 /// workspace linear steps and attentions are units, and so are the steps between them together, which workers share out by rows. What lives
 /// longer than a unit lies in shared slots, used again once the last unit that reads it is over.
+///
+/// For a token or two computing such steps takes less than handing their results from core to core. In a workspace of few rows each worker computes
+/// them for itself, in its arena, before a linear step or an attention, and whoever takes the first piece of that copies to the shared slots what
+/// later units read. A worker that comes late may read slots that are written anew meanwhile; then the linear step or attention is over, and it takes
+/// no piece of it: what it has computed is not used. So that this is all that can happen, slots live for a unit longer.
 final class Workspace: @unchecked Sendable {
     /// Some steps; one of rows or tiles before an attention also writes that attention's K and V into the pool.
     struct Unit: Sendable {
@@ -16,6 +21,8 @@ final class Workspace: @unchecked Sendable {
             case rows
             /// Those and linear ones, tile by tile.
             case tiles
+            /// Steps as those of rows, which each worker computes for itself before the unit after it.
+            case own
         }
         var steps: Range<Int>
         var kind: Kind
@@ -26,21 +33,35 @@ final class Workspace: @unchecked Sendable {
         var stores: Int?
         /// Values that are made of a row, about: what rows are shared out by.
         var columns = 0
+        /// Of a unit of .own, where in the workspace's `made` the tensors are that it makes, and first of them those that units after the next one read.
+        var made = 0..<0
+        var kept = 0..<0
     }
+    /// A tensor that a worker makes for itself.
+    struct Made: Sendable {
+        var tensor, columns: Int
+    }
+    enum Manner { case whole, tiled, few }
+    let manner: Manner
     /// Kept till the workspace ends.
     let units: UnsafeBufferPointer<Unit>
+    /// What units of .own make.
+    let made: UnsafeBufferPointer<Made>
     /// Of the linear steps that are units, one for each form and width of their input.
     let linears: [Int]
     let shared: Slots
     let inner: Slots
 
-    init(_ program: ProgramDescription, _ steps: [Step], tiled: Bool) {
-        var units = tiled ? Self.units(steps, of: .tiles) { $0.isLocal } : Self.units(steps, of: .rows) { $0.isLocal && $0.kind != .linear }
-        Self.findReadied(&units, steps)
-        Self.findStored(&units, steps)
+    /// `together`: how many steps from each on run as one; 0 for those that one before runs.
+    init(_ program: ProgramDescription, _ steps: [Step], together: [Int], _ manner: Manner) {
+        var units = manner == .tiled ? Self.units(steps, of: .tiles) { $0.isLocal } : Self.units(steps, of: .rows) { $0.isLocal && $0.kind != .linear }
+        if manner == .few { Self.findOwn(&units, steps, program) }
+        if manner == .few { Self.findReadiedByEach(&units, steps) } else { Self.findReadied(&units, steps) }
+        Self.findStored(&units, steps, together: manner != .few)
         for index in units.indices { units[index].columns = Self.columns(units[index], steps) }
         var unitOf = [Int](repeating: 0, count: steps.count)
         for (index, unit) in units.enumerated() { for step in unit.steps { unitOf[step] = index } }
+        for step in steps.indices.dropFirst() where together[step] == 0 { unitOf[step] = unitOf[step - 1] }
         var first = [Int](repeating: -1, count: program.tensors.count)
         var last = first
         for (index, step) in steps.enumerated() {
@@ -51,16 +72,52 @@ final class Workspace: @unchecked Sendable {
             }
         }
         let live = program.tensors.indices.filter { first[$0] >= 0 }
-        let isInner = Set(live.filter { unitOf[first[$0]] == unitOf[last[$0]] && units[unitOf[first[$0]]].kind == .tiles })
-        let kept = UnsafeMutableBufferPointer<Unit>.allocate(capacity: units.count)
-        _ = kept.initialize(from: units)
-        self.units = UnsafeBufferPointer(kept)
+        func home(_ tensor: Int) -> Int { unitOf[first[tensor]] }
+        let isInner = Set(live.filter { home($0) == unitOf[last[$0]] && units[home($0)].kind == .tiles })
+        let isOwn = Set(live.filter { units[home($0)].kind == .own })
+        let isPassing = isOwn.filter { unitOf[last[$0]] <= home($0) + 1 }
+        var made: [Int] = []
+        for index in units.indices where units[index].kind == .own {
+            let own = isOwn.filter { home($0) == index }
+            let start = made.count
+            made += own.subtracting(isPassing).sorted()
+            units[index].kept = start..<made.count
+            made += own.intersection(isPassing).sorted()
+            units[index].made = start..<made.count
+        }
+        self.manner = manner
+        self.units = Self.lasting(units)
+        self.made = Self.lasting(made.map { Made(tensor: $0, columns: program.tensors[$0].columns) })
         linears = Self.linears(units, steps)
-        shared = Slots(program, live.filter { !isInner.contains($0) }.map { Slots.Life(tensor: $0, first: unitOf[first[$0]], last: unitOf[last[$0]]) })
-        inner = Slots(program, isInner.map { Slots.Life(tensor: $0, first: first[$0], last: last[$0]) })
+        let longer = manner == .few ? 1 : 0
+        shared = Slots(
+            program, live.filter { !isInner.contains($0) && !isPassing.contains($0) }.map { Slots.Life(tensor: $0, first: home($0), last: unitOf[last[$0]] + longer) })
+        inner = Slots(
+            program,
+            isInner.union(isOwn).map { tensor in
+                Slots.Life(tensor: tensor, first: first[tensor], last: isOwn.contains(tensor) ? units[min(home(tensor) + 1, units.count - 1)].steps.upperBound : last[tensor])
+            })
     }
 
-    deinit { units.deallocate() }
+    deinit {
+        units.deallocate()
+        made.deallocate()
+    }
+
+    private static func lasting<T>(_ values: [T]) -> UnsafeBufferPointer<T> {
+        let kept = UnsafeMutableBufferPointer<T>.allocate(capacity: values.count)
+        _ = kept.initialize(from: values)
+        return UnsafeBufferPointer(kept)
+    }
+
+    /// Units of rows that each worker computes for itself: those before a linear step or an attention for each token, and of which no output is bound.
+    private static func findOwn(_ units: inout [Unit], _ steps: [Step], _ program: ProgramDescription) {
+        for index in units.indices.dropLast() where units[index].kind == .rows && units[index + 1].kind == .step {
+            let next = steps[units[index + 1].steps.lowerBound]
+            guard next.rows == .tokens, next.kind == .linear || next.kind == .attention else { continue }
+            if units[index].steps.allSatisfy({ program.tensors[steps[$0].out].role == .activation }) { units[index].kind = .own }
+        }
+    }
 
     private static func columns(_ unit: Unit, _ steps: [Step]) -> Int {
         steps[unit.steps].reduce(0) { $0 + $1.outColumns } + (unit.readies.map { steps[$0].inColumns } ?? 0) + (unit.stores.map { steps[$0].inColumns } ?? 0)
@@ -89,9 +146,19 @@ final class Workspace: @unchecked Sendable {
         }
     }
 
-    private static func findStored(_ units: inout [Unit], _ steps: [Step]) {
+    /// Each worker has an input of its own, and readies it right before the linear step: what it readied before may be of a step that it came late for.
+    private static func findReadiedByEach(_ units: inout [Unit], _ steps: [Step]) {
+        for index in units.indices {
+            let at = units[index].steps.lowerBound
+            guard steps[at].kind == .linear, let form = steps[at].weight?.form, form != .rows else { continue }
+            let isMadeBefore = index > 0 && units[index - 1].kind == .own && steps[at].a == steps[at - 1].out
+            units[isMadeBefore ? index - 1 : index].readies = at
+        }
+    }
+
+    private static func findStored(_ units: inout [Unit], _ steps: [Step], together: Bool) {
         for index in units.indices where steps[units[index].steps.lowerBound].kind == .attention {
-            let by = index > 0 && units[index - 1].kind != .step ? index - 1 : index
+            let by = index > 0 && units[index - 1].kind != .step && together ? index - 1 : index
             units[by].stores = units[index].steps.lowerBound
         }
     }
