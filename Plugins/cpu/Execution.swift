@@ -119,10 +119,11 @@ final class Execution: @unchecked Sendable {
         }
         for index in way.units.indices {
             let unit = way.units[index]
+            if way.own != nil { way.askAhead(of: unit) }
             switch unit.kind {
             case .tiles: runTiles(unit, way, &member)
             case .rows: runRows(unit, way, &member)
-            case .own: runOwn(unit, way, member)
+            case .own: runOwn(unit, way, &member)
             case .step:
                 let before = index > 0 && way.units[index - 1].kind == .own ? way.units[index - 1] : nil
                 runStep(unit, after: before, way, &member)
@@ -209,10 +210,17 @@ final class Execution: @unchecked Sendable {
     // MARK: Few tokens
 
     /// What this worker computes for itself: nobody waits, and nothing passes from core to core.
-    private func runOwn(_ unit: Workspace.Unit, _ way: Way, _ member: Member) {
+    private func runOwn(_ unit: Workspace.Unit, _ way: Way, _ member: inout Member) {
         way.own?.enter(unit)
-        for step in unit.steps { way.work.run(way.steps[step], 0..<way.tokens) }
+        member.waiting.aim(unit.steps.upperBound)
+        let next = way.steps[unit.steps.upperBound]
+        if next.kind == .attention { way.attention?.askFirst(next, worker: member.worker, of: team.workers) }
+        for step in unit.steps {
+            for _ in 0..<4 { member.waiting.wait() }
+            way.work.run(way.steps[step], 0..<way.tokens)
+        }
         guard let readied = unit.readies else { return }
+        for _ in 0..<4 { member.waiting.wait() }
         let step = way.steps[readied]
         linear.input(of: step, rows: way.tokens, own: member.worker)?.ready(0..<way.tokens, way.work.places(step.a, 0, step.inColumns))
     }
