@@ -57,13 +57,11 @@ struct AttentionTasks: @unchecked Sendable {
     /// Asks memory for the KV that a worker reads first, while it does something else.
     func askFirst(_ step: Step, worker: Int, of workers: Int) {
         guard manner == .byRun || manner == .bySegment else { return }
-        let (index, segment) = manner == .byRun ? (tasks.count * worker / workers, 0) : first(parts[parts.count * worker / workers])
-        var task = tasks[index]
+        let part = manner == .bySegment ? parts[parts.count * worker / workers] : Attention.Part(task: tasks.count * worker / workers, segment: 0, at: 0)
+        var task = tasks[part.task]
         (task.layer, task.heads) = (UnsafePointer(kv.layer(max(0, step.layer)).assumingMemoryBound(to: UInt8.self)), UInt32(step.heads))
-        ask(task, segment)
+        ask(task, part.segment)
     }
-
-    private func first(_ part: Attention.Part) -> (task: Int, segment: Int) { (part.task, part.segment) }
 
     /// Asks memory for a task's KV while another runs.
     private func ask(_ task: cpuk_attention, _ segment: Int) {

@@ -8,7 +8,8 @@ typealias Member = Team.Member<WeightsAhead.Asker>
 /// Runs batches of a plan, one at a time, on the thread of the device's queue. Owns the activations between runs.
 ///
 /// The workers go through a batch together, as a team. Many tokens run in tiles: each worker takes some tokens through all the steps between two
-/// attentions. Few tokens run step by step, and workers share out the weights' rows. Either way a token's results are the same, bit for bit.
+/// attentions. Few tokens run step by step, and workers share out the weights' rows; what is between linear steps is shared out too, or computed by each
+/// worker for itself where the tokens are very few. Either way a token's results are the same, bit for bit.
 final class Execution: @unchecked Sendable {
     private let kernels: Kernels
     private let host: Host
@@ -32,8 +33,9 @@ final class Execution: @unchecked Sendable {
     static let tile = 64
     /// Tokens for each worker from which on they run in tiles.
     private static let leastTile = 16
-    /// Tokens up to which each worker computes for itself what is between linear steps.
-    static let fewTokens = 2
+    /// Tokens up to which each worker computes for itself what is between linear steps: for four that takes about as long as handing their results on,
+    /// and for more than that, shared out, as much more as is the others' share.
+    static func fewTokens(workers: Int) -> Int { workers > 1 ? 4 * workers / (workers - 1) : leastTile }
 
     init(kernels: Kernels, numerics: Numerics, host: Host) {
         self.kernels = kernels
@@ -70,7 +72,7 @@ final class Execution: @unchecked Sendable {
     func run(_ run: Run) throws(DriverFailure) {
         let (plan, tokens) = (run.plan, run.batch.tokenCount)
         let isTiled = plan.canTile && tokens >= Self.leastTile * host.workerCount
-        let workspace = isTiled ? plan.tiled : tokens <= Self.fewTokens ? plan.few : plan.whole
+        let workspace = isTiled ? plan.tiled : tokens <= Self.fewTokens(workers: host.workerCount) ? plan.few : plan.whole
         let isFew = workspace.manner == .few
         if run.pool == nil, plan.heads > 0 {
             throw DriverFailure(.invalidArgument, "the program has attention and the batch no KV pool; give one")
@@ -119,7 +121,7 @@ final class Execution: @unchecked Sendable {
         }
         for index in way.units.indices {
             let unit = way.units[index]
-            if way.own != nil { way.askAhead(of: unit) }
+            if unit.kind != .tiles { way.askAhead(of: unit) }
             switch unit.kind {
             case .tiles: runTiles(unit, way, &member)
             case .rows: runRows(unit, way, &member)
@@ -209,6 +211,9 @@ final class Execution: @unchecked Sendable {
 
     // MARK: Few tokens
 
+    /// Bytes of the next weights that are asked for before each step that a worker computes for itself: as many as memory gives meanwhile.
+    private static let askedBefore = 4096
+
     /// What this worker computes for itself: nobody waits, and nothing passes from core to core.
     private func runOwn(_ unit: Workspace.Unit, _ way: Way, _ member: inout Member) {
         way.own?.enter(unit)
@@ -216,11 +221,11 @@ final class Execution: @unchecked Sendable {
         let next = way.steps[unit.steps.upperBound]
         if next.kind == .attention { way.attention?.askFirst(next, worker: member.worker, of: team.workers) }
         for step in unit.steps {
-            for _ in 0..<4 { member.waiting.wait() }
+            member.waiting.ask(Self.askedBefore)
             way.work.run(way.steps[step], 0..<way.tokens)
         }
         guard let readied = unit.readies else { return }
-        for _ in 0..<4 { member.waiting.wait() }
+        member.waiting.ask(Self.askedBefore)
         let step = way.steps[readied]
         linear.input(of: step, rows: way.tokens, own: member.worker)?.ready(0..<way.tokens, way.work.places(step.a, 0, step.inColumns))
     }

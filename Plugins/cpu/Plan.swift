@@ -129,7 +129,7 @@ final class Plan: @unchecked Sendable {
     /// Bytes of the activations of the largest batch; `Int.max` where they are more than can be said.
     var workspaceBytes: Int {
         let rows = max(fixedRows, description.maxTokens)
-        let fewRows = max(fixedRows, min(description.maxTokens, Execution.fewTokens))
+        let fewRows = max(fixedRows, min(description.maxTokens, Execution.fewTokens(workers: workers)))
         guard let whole = whole.shared.floats(rows: rows), let shared = tiled.shared.floats(rows: rows),
             let inner = tiled.inner.floats(rows: Execution.tile), inner < Int.max / 4096,
             let shortly = few.shared.floats(rows: fewRows), let own = few.inner.floats(rows: fewRows), own < Int.max / 4096

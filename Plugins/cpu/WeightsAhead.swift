@@ -71,12 +71,18 @@ final class WeightsAhead: @unchecked Sendable {
 
         /// Asks for some more of it.
         @inline(__always)
-        mutating func wait() {
-            guard row >= 0 else { return cpuk_relax() }
+        mutating func wait() { if !ask(WeightsAhead.piece) { cpuk_relax() } }
+
+        /// Asks for so many bytes more of it, before something short that needs no memory; false where all is asked for.
+        @inline(__always)
+        @discardableResult
+        mutating func ask(_ bytes: Int) -> Bool {
+            guard row >= 0 else { return false }
             let share = shares[row + worker]
-            guard at < share.bytes else { return cpuk_relax() }
-            cpuk_ask_for(share.base + at, min(WeightsAhead.piece, share.bytes - at))
-            at += WeightsAhead.piece
+            guard at < share.bytes else { return false }
+            cpuk_ask_for(share.base + at, min(bytes, share.bytes - at))
+            at += bytes
+            return true
         }
     }
 

@@ -1,7 +1,9 @@
 // Workers go through batches of parts as Plugins/cpu/Team.swift has them do, some late, some not at all. Every piece must be done once, and after all
-// pieces of the part before: cells are plain memory, so the thread sanitizer sees it where they are not. Arguments: seed, workers, batches.
-// Prints how many pieces were looked at; status 1 where one was wrong.
+// pieces of the part before: cells are plain memory, so the thread sanitizer sees it where they are not. Before each part a worker reads what the
+// part before has kept, in one of two slots, as few rows are read by each: whoever gets a piece must have read the right thing. Arguments: seed,
+// workers, batches. Prints how many pieces were looked at; status 1 where one was wrong.
 import Glibc
+import Synchronization
 
 struct Dice: RandomNumberGenerator {
     var state: UInt64
@@ -33,6 +35,8 @@ final class Batch: @unchecked Sendable {
     let cells: UnsafeMutablePointer<Int>
     /// Pieces that came before the part in front was over, by worker.
     let wrong: UnsafeMutablePointer<Int>
+    /// The last part but one, and the last, that kept something.
+    let slots: UnsafeMutablePointer<Atomic<Int>>
 
     init(_ team: Team, _ dice: inout Dice) {
         self.team = team
@@ -49,11 +53,14 @@ final class Batch: @unchecked Sendable {
         cells.initialize(repeating: 0, count: parts.count * Size.most)
         wrong = .allocate(capacity: team.workers)
         wrong.initialize(repeating: 0, count: team.workers)
+        slots = .allocate(capacity: 2)
+        for slot in 0..<2 { (slots + slot).initialize(to: Atomic(-1)) }
     }
 
     deinit {
         cells.deallocate()
         wrong.deallocate()
+        slots.deallocate()
     }
 
     func go(_ worker: Int) {
@@ -61,15 +68,19 @@ final class Batch: @unchecked Sendable {
         if delay > 0 { usleep(delay) }
         var member = Team.Member(team, worker: worker, waiting: Spin())
         for (index, part) in parts.enumerated() {
+            let read = slots[(index + 1) % 2].load(ordering: .relaxed)
             if part.isShared {
-                member.share(part.count) { begin, end in for piece in begin..<end { run(piece, of: index, worker) } }
+                member.share(part.count) { begin, end in for piece in begin..<end { run(piece, of: index, worker, read) } }
             } else {
-                member.each(part.count) { run($0, of: index, worker) }
+                member.each(part.count) { run($0, of: index, worker, read) }
             }
         }
     }
 
-    private func run(_ piece: Int, of index: Int, _ worker: Int) {
+    private func run(_ piece: Int, of index: Int, _ worker: Int, _ read: Int) {
+        // A part without pieces keeps nothing.
+        if read != (parts[..<index].last?.count == 0 ? read : index - 1) { wrong[worker] += 1 }
+        if piece == 0 { slots[index % 2].store(index, ordering: .relaxed) }
         if parts[index].slow == piece { usleep(300) }
         if index > 0 {
             for before in 0..<parts[index - 1].count where cells[(index - 1) * Size.most + before] != 1 { wrong[worker] += 1 }
