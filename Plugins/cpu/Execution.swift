@@ -164,7 +164,8 @@ final class Execution: @unchecked Sendable {
         for scratch in tables { _ = scratch.room(places.count * MemoryLayout<UnsafeMutablePointer<Float>?>.stride) }
     }
 
-    /// The way of one worker, which computes for itself what is between linear steps.
+    /// The way of one worker that computes for itself what is between linear steps. They store the KV of a run where they attend to it: a run of so few
+    /// tokens is one attention task for each KV head.
     private func own(_ way: Way, _ worker: Int) -> Way {
         var mine = way
         offsets.withUnsafeBufferPointer { offsets in

@@ -7,7 +7,7 @@ import DriverKit
 /// workspace linear steps and attentions are units, and so are the steps between them together, which workers share out by rows. What lives
 /// longer than a unit lies in shared slots, used again once the last unit that reads it is over.
 ///
-/// For a token or two computing such steps takes less than handing their results from core to core. In a workspace of few rows each worker computes
+/// For a few tokens computing such steps takes less than handing their results from core to core. In a workspace of few rows each worker computes
 /// them for itself, in its arena, before a linear step or an attention, and whoever takes the first piece of that copies to the shared slots what
 /// later units read. A worker that comes late may read slots that are written anew meanwhile; then the linear step or attention is over, and it takes
 /// no piece of it: what it has computed is not used. So that this is all that can happen, slots live for a unit longer.
