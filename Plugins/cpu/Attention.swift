@@ -13,7 +13,7 @@ final class Attention: @unchecked Sendable {
     private var tasks: [cpuk_attention] = []
     private var parts: [Part] = []
     /// Tasks of more tokens than this compute for longer than they read.
-    private static let fewTokens: UInt32 = 4
+    private static let shortTask: UInt32 = 4
 
     /// A segment of positions of a task.
     struct Part {
@@ -69,7 +69,7 @@ final class Attention: @unchecked Sendable {
 
     private func fastManner(_ batch: Batch, _ group: Int) -> Manner {
         if tasks.count < 4 * workers, split(batch, group) { return .bySegment }
-        let isShort = (tasks.first?.count ?? 0) <= Self.fewTokens
+        let isShort = (tasks.first?.count ?? 0) <= Self.shortTask
         return isShort && tasks.count > workers && asksAhead ? .byRun : .byTask
     }
 

@@ -288,7 +288,7 @@ final class Execution: @unchecked Sendable {
     /// only has its rows stored.
     private func runRows(_ unit: Workspace.Unit, _ way: Way, _ member: inout Member) {
         let (steps, work) = (way.steps, way.work)
-        let own = steps[unit.steps.lowerBound].kind == .attention ? unit.steps.lowerBound..<unit.steps.lowerBound : unit.steps
+        let computed = steps[unit.steps.lowerBound].kind == .attention ? unit.steps.lowerBound..<unit.steps.lowerBound : unit.steps
         let count = way.rows(steps[unit.steps.lowerBound])
         if count == 0 { return }
         let taker = unit.readies.map { steps[$0] }
@@ -297,7 +297,7 @@ final class Execution: @unchecked Sendable {
         member.waiting.aim(unit.steps.upperBound)
         member.each((count + piece - 1) / piece) { index in
             let rows = index * piece..<min(count, (index + 1) * piece)
-            for step in own { work.run(steps[step], rows) }
+            for step in computed { work.run(steps[step], rows) }
             if let taker, let input { input.ready(rows, work.places(taker.a, rows.lowerBound, input.inputs)) }
             if let stored = unit.stores, let kv = way.kv { work.store(steps[stored], rows, kv) }
         }

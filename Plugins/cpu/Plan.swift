@@ -51,13 +51,13 @@ final class Plan: @unchecked Sendable {
         let weights = try packing.add(description)
         packing.run(host) { description.report($0) }
         let together = Self.together(description, weights)
-        self.together = Self.kept(together)
+        self.together = UnsafeBufferPointer(.lasting(together))
         var turns: [Turn] = []
         let steps = try Self.steps(description, weights, widened, &turns)
         self.turns = turns
         heads = steps.lazy.filter { $0.kind == .attention }.map(\.heads).max() ?? 0
         ahead = WeightsAhead(steps, together: together, workers: host.workerCount)
-        self.steps = Self.kept(steps)
+        self.steps = UnsafeBufferPointer(.lasting(steps))
         few = Workspace(description, steps, together: together, .few)
         whole = Workspace(description, steps, together: together, .whole)
         tiled = Workspace(description, steps, together: together, .tiled)
@@ -71,12 +71,6 @@ final class Plan: @unchecked Sendable {
     deinit {
         steps.deallocate()
         together.deallocate()
-    }
-
-    private static func kept<T>(_ values: [T]) -> UnsafeBufferPointer<T> {
-        let kept = UnsafeMutableBufferPointer<T>.allocate(capacity: values.count)
-        _ = kept.initialize(from: values)
-        return UnsafeBufferPointer(kept)
     }
 
     private static func bound(_ program: ProgramDescription) -> [Int] {

@@ -27,10 +27,8 @@ final class WeightsAhead: @unchecked Sendable {
             first[index] = found.count
             found += (0..<workers).map { Self.share(weights, $0, of: workers) }
         }
-        self.first = .allocate(capacity: first.count)
-        _ = self.first.initialize(from: first)
-        shares = .allocate(capacity: found.count)
-        _ = shares.initialize(from: found)
+        self.first = .lasting(first)
+        shares = .lasting(found)
     }
 
     deinit {

@@ -86,8 +86,8 @@ final class Workspace: @unchecked Sendable {
             units[index].made = start..<made.count
         }
         self.manner = manner
-        self.units = Self.lasting(units)
-        self.made = Self.lasting(made.map { Made(tensor: $0, columns: program.tensors[$0].columns) })
+        self.units = UnsafeBufferPointer(.lasting(units))
+        self.made = UnsafeBufferPointer(.lasting(made.map { Made(tensor: $0, columns: program.tensors[$0].columns) }))
         linears = Self.linears(units, steps)
         let longer = manner == .few ? 1 : 0
         shared = Slots(
@@ -102,12 +102,6 @@ final class Workspace: @unchecked Sendable {
     deinit {
         units.deallocate()
         made.deallocate()
-    }
-
-    private static func lasting<T>(_ values: [T]) -> UnsafeBufferPointer<T> {
-        let kept = UnsafeMutableBufferPointer<T>.allocate(capacity: values.count)
-        _ = kept.initialize(from: values)
-        return UnsafeBufferPointer(kept)
     }
 
     /// Units of rows that each worker computes for itself: those before a linear step or an attention for each token, and of which no output is bound.
